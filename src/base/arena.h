@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// An arena: memory of one request or one operation, taken piece by piece and given back all at once.
+// Not thread-safe: one owner at a time.
+#ifndef EL_BASE_ARENA_H
+#define EL_BASE_ARENA_H
+
+#include <stddef.h>
+
+struct el_arena_block;
+struct el_arena {
+    struct el_arena_block *blocks; // newest first
+    size_t used;                   // bytes of the newest block that are taken
+};
+
+void el_arena_init(struct el_arena *arena);
+void el_arena_done(struct el_arena *arena);
+
+// `count * size` bytes aligned to EL_CACHE_LINE, unset, that live until reset or done. EL_ENOMEM.
+int el_arena_alloc(struct el_arena *arena, size_t count, size_t size, void *ret_p);
+
+// Gives everything back but keeps the largest block, so that a warm arena does not call malloc.
+void el_arena_reset(struct el_arena *arena);
+
+// A mark to return to: everything taken since el_arena_mark is given back.
+struct el_arena_mark {
+    struct el_arena_block *block;
+    size_t used;
+};
+struct el_arena_mark el_arena_mark(const struct el_arena *arena);
+void el_arena_release(struct el_arena *arena, struct el_arena_mark mark);
+
+#endif

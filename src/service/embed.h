@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The embedding service: what CLI and HTTP ask for. Texts or token ids in, vectors out by callback; requests
+// of different clients share packed batches. The public el_embedder (eleanor.h) is this same struct.
+#ifndef EL_SERVICE_EMBED_H
+#define EL_SERVICE_EMBED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "eleanor/eleanor.h"
+
+// One input: text (ids NULL) or token ids as the client gave them, special tokens included.
+struct el_embed_input {
+    struct el_text text;
+    const int32_t *ids;
+    int32_t id_count;
+};
+
+struct el_embed_request;
+
+// Called once, from a worker thread, when every input has its vector or the request failed or was canceled.
+// `status` 0 or EL_ECANCELED, EL_ENOMEM, EL_ELOST, EL_ESHUTDOWN (el_error_detail() holds the detail in that
+// thread). The request stays valid until el_embed_request_close. Must not block.
+typedef void el_embed_done_fn(void *context, struct el_embed_request *request, int status);
+
+struct el_embed_options {
+    bool refuse_too_long; // EL_ETOOBIG, naming the input, instead of truncating
+    int dimensions;       // keep the first n floats and normalise again; 0: all. EL_EINVAL over dim
+    const char *prompt;   // name of a prompt, or NULL
+};
+
+// Tokenises, admits and queues; the inputs are copied or tokenised before it returns. Refusals before any
+// work: EL_EBUSY (queue full; *ret_retry_ms says when it should have drained), EL_ETOOBIG, EL_EINVAL (empty
+// input, token id out of range; the detail names the index), EL_ESHUTDOWN. On failure `done` is not called.
+// count >= 1.
+int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *inputs, size_t count,
+                    const struct el_embed_options *options, el_embed_done_fn *done, void *context,
+                    struct el_embed_request **ret_request, int64_t *ret_retry_ms /* may be NULL */);
+
+// Drops what has not started yet; `done` is still called, once, with EL_ECANCELED, or 0 if it was too late.
+// Any thread.
+void el_embed_request_cancel(struct el_embed_request *request);
+
+// Results, valid in and after `done` with status 0: [count][dimensions] floats, in order.
+const float *el_embed_request_vectors(const struct el_embed_request *request);
+size_t el_embed_request_count(const struct el_embed_request *request);
+int el_embed_request_dim(const struct el_embed_request *request);
+int64_t el_embed_request_tokens(const struct el_embed_request *request); // tokens computed, for usage
+// Frees it; only after `done` was called (or from within it).
+void el_embed_request_close(struct el_embed_request *request);
+
+// Facts for /v1/models, /health, metrics. Counters only grow.
+struct el_embed_stats {
+    uint64_t requests, inputs, tokens, batches, failures, refused, canceled;
+    uint64_t queue_inputs, queue_tokens;           // waiting now
+    uint64_t tokenize_ns, queue_ns, inference_ns;  // sums: tokenising, waiting (per input), computing (per batch)
+};
+void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats *ret_stats);
+
+// Histograms of the last since open; bucket i counts values <= bound[i] (not cumulative), the last is +Inf.
+#define EL_HISTOGRAM_BUCKETS 16
+struct el_histogram {
+    double bound[EL_HISTOGRAM_BUCKETS - 1];
+    uint64_t bucket[EL_HISTOGRAM_BUCKETS];
+    double sum;
+    uint64_t count;
+};
+enum el_embed_histogram {
+    EL_HIST_INPUT_TOKENS,    // tokens per input
+    EL_HIST_BATCH_INPUTS,    // inputs per batch
+    EL_HIST_BATCH_TOKENS,    // tokens per batch
+    EL_HIST_QUEUE_SECONDS,   // waiting, per input
+    EL_HIST_COMPUTE_SECONDS, // per batch
+    EL_HIST_COUNT
+};
+void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_histogram which,
+                           struct el_histogram *ret_histogram);
+
+struct el_embed_info {
+    const char *path;       // model folder
+    const char *arch;       // "bert"
+    const char *device;     // "host:0"
+    const char *simd;       // "avx512"
+    const char *precision;  // "bf16"
+    int dim, max_tokens, layers, threads;
+    int32_t vocab_size;
+    uint64_t weight_bytes;
+};
+void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *ret_info);
+
+// The number of tokens of `text` with prompt and special tokens, before truncation. EL_ENOMEM.
+int el_embedder_count_tokens(struct el_embedder *embedder, const struct el_text *text, int64_t *ret_tokens);
+
+// Refuses new requests with EL_ESHUTDOWN and returns when all in flight are done.
+void el_embedder_drain(struct el_embedder *embedder);
+
+#endif
