@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// An arena of blocks that grow by doubling; the newest block serves, older ones wait for release or reset.
+#include "base/arena.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+enum { FIRST_BLOCK = 16384 }; // bytes
+
+struct el_arena_block {
+    struct el_arena_block *older;
+    size_t size; // bytes of `data`
+    _Alignas(EL_CACHE_LINE) uint8_t data[];
+};
+
+void el_arena_init(struct el_arena *arena) {
+    memset(arena, 0, sizeof *arena);
+}
+
+static void free_blocks_until(struct el_arena *arena, const struct el_arena_block *keep) {
+    while (arena->blocks != keep) {
+        struct el_arena_block *older = arena->blocks->older;
+        el_free(arena->blocks);
+        arena->blocks = older;
+    }
+}
+
+void el_arena_done(struct el_arena *arena) {
+    free_blocks_until(arena, NULL);
+    arena->used = 0;
+}
+
+static int push_block(struct el_arena *arena, size_t needed) {
+    size_t size = arena->blocks ? arena->blocks->size : FIRST_BLOCK / 2;
+    if (size > SIZE_MAX / 4) return el_fail(EL_ENOMEM, "an arena block of %zu bytes cannot double", size);
+    size = EL_MAX(size * 2, needed);
+    size_t bytes;
+    if (!el_add_size(size, sizeof(struct el_arena_block), &bytes))
+        return el_fail(EL_ENOMEM, "an arena block of %zu bytes does not fit", size);
+    struct el_arena_block *block;
+    int status = el_alloc_aligned(bytes, 1, &block);
+    if (status < 0) return status;
+    block->older = arena->blocks;
+    block->size = size;
+    arena->blocks = block;
+    arena->used = 0;
+    return 0;
+}
+
+int el_arena_alloc(struct el_arena *arena, size_t count, size_t size, void *ret_p) {
+    size_t bytes;
+    if (!el_mul_size(count, size, &bytes) || bytes > SIZE_MAX - EL_CACHE_LINE)
+        return el_fail(EL_ENOMEM, "%zu x %zu bytes do not fit an arena", count, size);
+    bytes = (bytes + EL_CACHE_LINE - 1) / EL_CACHE_LINE * EL_CACHE_LINE;
+    if (!arena->blocks || arena->blocks->size - arena->used < bytes) {
+        int status = push_block(arena, bytes);
+        if (status < 0) return status;
+    }
+    void *p = arena->blocks->data + arena->used;
+    arena->used += bytes;
+    memcpy(ret_p, &p, sizeof p);
+    return 0;
+}
+
+void el_arena_reset(struct el_arena *arena) {
+    if (arena->blocks) { // the newest block is the largest
+        struct el_arena_block *newest = arena->blocks;
+        arena->blocks = newest->older;
+        free_blocks_until(arena, NULL);
+        newest->older = NULL;
+        arena->blocks = newest;
+    }
+    arena->used = 0;
+}
+
+struct el_arena_mark el_arena_mark(const struct el_arena *arena) {
+    return (struct el_arena_mark){.block = arena->blocks, .used = arena->used};
+}
+
+void el_arena_release(struct el_arena *arena, struct el_arena_mark mark) {
+    // A mark from before the first block: keep the blocks' memory, as reset does.
+    if (!mark.block) {
+        el_arena_reset(arena);
+        return;
+    }
+    if (arena->blocks == mark.block) {
+        arena->used = mark.used;
+        return;
+    }
+    if (mark.used == 0 && !mark.block->older) {
+        el_arena_reset(arena); // nothing below the mark: the largest block may stay
+        return;
+    }
+    free_blocks_until(arena, mark.block);
+    arena->used = mark.used;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one file that calls malloc.
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static int out_of_memory(size_t count, size_t size) {
+    return el_fail(EL_ENOMEM, "cannot allocate %zu x %zu bytes", count, size);
+}
+
+// Bytes to ask for: never 0, so that NULL means failure alone. False on overflow.
+static bool wanted_bytes(size_t count, size_t size, size_t *ret_bytes) {
+    size_t bytes;
+    if (!el_mul_size(count, size, &bytes)) return false;
+    *ret_bytes = bytes ? bytes : 1;
+    return true;
+}
+
+// `ret_p` is the address of a pointer of any type; memcpy keeps within the aliasing rules.
+static int hand_out(void *p, size_t count, size_t size, void *ret_p) {
+    if (!p) return out_of_memory(count, size);
+    memcpy(ret_p, &p, sizeof p);
+    return 0;
+}
+
+int el_alloc(size_t count, size_t size, void *ret_p) {
+    size_t bytes;
+    if (!wanted_bytes(count, size, &bytes)) return out_of_memory(count, size);
+    return hand_out(malloc(bytes), count, size, ret_p);
+}
+
+int el_zalloc(size_t count, size_t size, void *ret_p) {
+    size_t bytes;
+    if (!wanted_bytes(count, size, &bytes)) return out_of_memory(count, size);
+    return hand_out(calloc(1, bytes), count, size, ret_p);
+}
+
+int el_alloc_aligned(size_t count, size_t size, void *ret_p) {
+    size_t bytes, rounded;
+    if (!wanted_bytes(count, size, &bytes)) return out_of_memory(count, size);
+    if (!el_add_size(bytes, EL_CACHE_LINE - 1, &rounded)) return out_of_memory(count, size);
+    rounded -= rounded % EL_CACHE_LINE; // aligned_alloc wants a multiple of the alignment
+    return hand_out(aligned_alloc(EL_CACHE_LINE, rounded), count, size, ret_p);
+}
+
+int el_realloc(void *p, size_t count, size_t size) {
+    void *old;
+    size_t bytes;
+    memcpy(&old, p, sizeof old);
+    if (!wanted_bytes(count, size, &bytes)) return out_of_memory(count, size);
+    return hand_out(realloc(old, bytes), count, size, p);
+}
+
+void el_free(void *p) {
+    free(p);
+}
+
+void el_free_p(void *p_to_pointer) {
+    void *p;
+    memcpy(&p, p_to_pointer, sizeof p);
+    free(p);
+}
+
+int el_strdup(const char *text, char **ret_copy) {
+    return el_strndup(text, strlen(text), ret_copy);
+}
+
+int el_strndup(const char *text, size_t length, char **ret_copy) {
+    size_t bytes;
+    char *copy = NULL;
+    if (!el_add_size(length, 1, &bytes)) return out_of_memory(length, 1);
+    int status = el_alloc(bytes, 1, &copy);
+    if (status < 0) return status;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    *ret_copy = copy;
+    return 0;
+}
