@@ -17,43 +17,57 @@ struct el_string_list {
 
 enum el_config_source { EL_FROM_DEFAULT, EL_FROM_FILE, EL_FROM_ENV, EL_FROM_FLAG };
 
+struct el_config_origin; // where one value came from
+
 // One member per row of settings.def; a string is NULL when not set.
 struct el_config {
-#define SETTING_STRING(name, initial, env, text) char *name;
-#define SETTING_LIST(name, env, text) struct el_string_list name;
-#define SETTING_INT(name, initial, min, max, env, text) int64_t name;
-#define SETTING_BYTES(name, initial, min, max, env, text) int64_t name;
-#define SETTING_BOOL(name, initial, env, text) bool name;
-#define SETTING_CHOICE(name, initial, choices, env, text) char *name;
+#define SETTING_STRING(name, initial, argument, text) char *name;
+#define SETTING_SECRET(name, text) char *name;
+#define SETTING_CHOICE(name, initial, choices, text) char *name;
+#define SETTING_LIST(name, initial, argument, text) struct el_string_list name;
+#define SETTING_INT(name, initial, min, max, text) int64_t name;
+#define SETTING_BYTES(name, initial, min, max, text) int64_t name;
+#define SETTING_BOOL(name, initial, text) bool name;
 #include "config/settings.def"
 #undef SETTING_STRING
+#undef SETTING_SECRET
+#undef SETTING_CHOICE
 #undef SETTING_LIST
 #undef SETTING_INT
 #undef SETTING_BYTES
 #undef SETTING_BOOL
-#undef SETTING_CHOICE
-    void *origin; // per setting: source and line; owned
+    struct el_config_origin *origin; // one per setting; owned
 };
 
-// Defaults only.
+// Defaults only. EL_ENOMEM.
 int el_config_init(struct el_config *config);
-void el_config_done(struct el_config *config);
+void el_config_done(struct el_config *config); // takes a zeroed struct too
 
-// Each overrides what is there. Errors name the place ("eleanor.yaml:12: ..."), the key or value, what is
-// allowed and the nearest valid name. EL_EINVAL, EL_ENOENT, EL_EFORMAT, EL_ENOMEM.
+// Each overrides what a lower source gave, in whatever order they are called. Errors name the place
+// ("eleanor.yaml:12: ..."), the key or value, what is allowed and the nearest valid name. EL_EINVAL,
+// EL_ENOENT, EL_EIO, EL_EFORMAT (no YAML), EL_ETOOBIG, EL_ENOMEM.
 int el_config_read_file(struct el_config *config, const char *path);
+int el_config_read_yaml(struct el_config *config, const char *what, const void *bytes, size_t length);
 int el_config_read_env(struct el_config *config, char *const *environment);
-// `name` as in settings.def, with - or _ ; a list appends (the first append by flag replaces file and env).
+// `name` as in settings.def, with - or _ ; a list's first flag replaces what file and environment said, the
+// next ones append. NULL value: true, for a bool.
 int el_config_set_flag(struct el_config *config, const char *name, const char *value);
 
 // True when `name` is a setting; *ret_is_bool: its flag may stand without a value.
 bool el_config_has(const char *name, bool *ret_is_bool);
 
-// "threads: 2   # from ELEANOR_THREADS", a line per setting, valid YAML; or as JSON. Secrets never appear:
-// a setting whose name ends in _key is printed as "***".
+// "threads: 2   # from ELEANOR_THREADS", a line per setting, valid YAML; or as a JSON object. The value of a
+// secret is printed as "***".
 int el_config_print(const struct el_config *config, bool json, struct el_str *str);
 
-// Flags as help text, one line each, for the settings in `names` (NULL-terminated).
-int el_config_help(const char *const *names, struct el_str *str);
+// What help, completions and man pages say of a setting.
+struct el_setting_info {
+    const char *name;     // "max_body"
+    const char *argument; // "FILE", or "auto|fp32" when only these are allowed; NULL for a bool
+    const char *text;     // one line, without the default
+    const char *initial;  // "8080"; NULL: not set
+};
+// False when there is no setting `name`.
+bool el_setting_find(const char *name, struct el_setting_info *ret_info);
 
 #endif
