@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A team of threads. A run is announced by a generation number; helpers take tasks from a shared counter,
-// spin for a while after the last run (one transformer layer starts several), then sleep on a futex.
+// A team of threads. A run is published by one word that holds its number and how many tasks are left;
+// whoever takes one off owns that task. The caller never waits for a helper that is not in a task: one that
+// sleeps, or that the system has put aside, costs nothing. Helpers spin for a while after a run (a
+// transformer layer starts several), then sleep on a futex.
 #include "base/thread.h"
 
 #include <errno.h>
@@ -19,7 +21,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { SPIN_NS = 50000 }; // how long a helper waits for the next run before it sleeps
+enum {
+    SPIN_NS = 50000,          // how long a helper waits for the next run before it sleeps
+    SPINS_BEFORE_YIELD = 4096 // how often the caller looks for the last task's end before it yields
+};
 
 uint64_t el_now_ns(void) {
     struct timespec now;
@@ -71,30 +76,33 @@ struct helper {
     int worker;
 };
 
+// What a run does. Two slots, used in turn: a late helper may still look at the last run's.
+struct run {
+    el_team_fn *fn;
+    void *context;
+    uint32_t tasks;
+    _Alignas(EL_CACHE_LINE) _Atomic uint32_t done;
+};
+
 struct el_team {
     int size;
     int started; // helpers that run
     bool pin;
     struct helper *helpers; // [size - 1]
+    struct run runs[2];
 
-    // One run. Written by the caller before it raises `generation`.
-    el_team_fn *fn;
-    void *context;
-    int tasks;
-
-    _Alignas(EL_CACHE_LINE) atomic_uint generation; // a futex; odd bit unused, just counts runs
+    // High half: number of the newest run. Low half: how many of its tasks nobody has taken yet.
+    _Alignas(EL_CACHE_LINE) _Atomic uint64_t ticket;
+    _Alignas(EL_CACHE_LINE) _Atomic uint32_t wakeups; // a futex, counts runs
     atomic_int sleepers;
     atomic_bool stop;
-    _Alignas(EL_CACHE_LINE) atomic_int next_task;
-    _Alignas(EL_CACHE_LINE) atomic_int busy; // helpers that have not finished this run
 };
 
-static void futex_wait(atomic_uint *word, unsigned seen) {
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+static uint32_t run_number(uint64_t ticket) {
+    return (uint32_t)(ticket >> 32);
 }
-
-static void futex_wake_all(atomic_uint *word) {
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+static uint32_t tasks_left(uint64_t ticket) {
+    return (uint32_t)ticket;
 }
 
 static void relax(void) {
@@ -105,50 +113,62 @@ static void relax(void) {
 #endif
 }
 
-// Returns when `generation` is no longer `seen`.
-static void wait_for_run(struct el_team *team, unsigned seen) {
+// Returns when there is a newer run than `seen`, or the team stops.
+static void wait_for_run(struct el_team *team, uint32_t seen) {
     uint64_t limit = el_now_ns() + SPIN_NS;
     do {
         for (int i = 0; i < 64; i++) {
-            if (atomic_load_explicit(&team->generation, memory_order_acquire) != seen) return;
+            if (run_number(atomic_load_explicit(&team->ticket, memory_order_acquire)) != seen) return;
             relax();
         }
     } while (el_now_ns() < limit);
     atomic_fetch_add(&team->sleepers, 1);
-    while (atomic_load(&team->generation) == seen)
-        futex_wait(&team->generation, seen);
+    for (;;) {
+        uint32_t wakeups = atomic_load(&team->wakeups);
+        if (run_number(atomic_load(&team->ticket)) != seen || atomic_load(&team->stop)) break;
+        syscall(SYS_futex, &team->wakeups, FUTEX_WAIT_PRIVATE, wakeups, NULL, NULL, 0);
+    }
     atomic_fetch_sub(&team->sleepers, 1);
 }
 
-static void take_tasks(struct el_team *team, int worker) {
-    int task;
-    while ((task = atomic_fetch_add_explicit(&team->next_task, 1, memory_order_relaxed)) < team->tasks)
-        team->fn(team->context, task, worker);
+// Takes tasks of the newest run until none is left; returns its number. A task once taken keeps its run, and
+// so the run's slot, from ending before it is done.
+static uint32_t take_tasks(struct el_team *team, int worker) {
+    uint64_t ticket = atomic_load_explicit(&team->ticket, memory_order_acquire);
+    while (tasks_left(ticket) > 0) {
+        if (!atomic_compare_exchange_weak_explicit(&team->ticket, &ticket, ticket - 1, memory_order_acq_rel,
+                                                   memory_order_acquire))
+            continue;
+        struct run *run = &team->runs[run_number(ticket) % 2];
+        run->fn(run->context, (int)(run->tasks - tasks_left(ticket)), worker);
+        atomic_fetch_add_explicit(&run->done, 1, memory_order_release);
+        ticket = atomic_load_explicit(&team->ticket, memory_order_acquire);
+    }
+    return run_number(ticket);
 }
 
 static void *helper_main(void *argument) {
     struct helper *self = argument;
     struct el_team *team = self->team;
-    unsigned seen = 0;
+    uint32_t seen = 0;
     el_thread_name("el-team");
     if (team->pin) el_thread_pin(self->worker);
     for (;;) {
         wait_for_run(team, seen);
-        seen++;
         if (atomic_load(&team->stop)) return NULL;
-        take_tasks(team, self->worker);
-        atomic_fetch_sub_explicit(&team->busy, 1, memory_order_release);
+        seen = take_tasks(team, self->worker);
     }
 }
 
-static void announce(struct el_team *team) {
-    atomic_fetch_add(&team->generation, 1);
-    if (atomic_load(&team->sleepers) > 0) futex_wake_all(&team->generation);
+static void wake_sleepers(struct el_team *team) {
+    atomic_fetch_add(&team->wakeups, 1);
+    if (atomic_load(&team->sleepers) > 0)
+        syscall(SYS_futex, &team->wakeups, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 int el_team_open(int threads, bool pin, struct el_team **ret_team) {
     if (threads < 1) return el_fail(EL_EINVAL, "a team needs at least 1 thread, not %d", threads);
-    struct el_team *team;
+    struct el_team *team = NULL;
     int status = el_alloc_aligned(1, sizeof *team, &team);
     if (status < 0) return status;
     memset(team, 0, sizeof *team);
@@ -175,7 +195,8 @@ int el_team_open(int threads, bool pin, struct el_team **ret_team) {
 void el_team_close(struct el_team *team) {
     if (!team) return;
     atomic_store(&team->stop, true);
-    announce(team);
+    atomic_fetch_add(&team->ticket, UINT64_C(1) << 32); // a run without tasks
+    wake_sleepers(team);
     for (int i = 0; i < team->started; i++)
         pthread_join(team->helpers[i].thread, NULL);
     el_free(team->helpers);
@@ -192,16 +213,17 @@ void el_team_run(struct el_team *team, int tasks, el_team_fn *fn, void *context)
             fn(context, task, 0);
         return;
     }
-    team->fn = fn;
-    team->context = context;
-    team->tasks = tasks;
-    atomic_store_explicit(&team->next_task, 0, memory_order_relaxed);
-    atomic_store_explicit(&team->busy, team->started, memory_order_relaxed);
-    announce(team);
+    uint32_t number = run_number(atomic_load_explicit(&team->ticket, memory_order_relaxed)) + 1;
+    struct run *run = &team->runs[number % 2];
+    run->fn = fn;
+    run->context = context;
+    run->tasks = (uint32_t)tasks;
+    atomic_store_explicit(&run->done, 0, memory_order_relaxed);
+    atomic_store(&team->ticket, (uint64_t)number << 32 | (uint32_t)tasks);
+    wake_sleepers(team);
     take_tasks(team, 0);
-    // Every helper passes through each run, so that none can meet the next run's tasks with this one's data.
-    for (unsigned spins = 0; atomic_load_explicit(&team->busy, memory_order_acquire) > 0; spins++) {
-        if (spins < 20000)
+    for (unsigned spins = 0; atomic_load_explicit(&run->done, memory_order_acquire) < run->tasks; spins++) {
+        if (spins < SPINS_BEFORE_YIELD)
             relax();
         else
             sched_yield();

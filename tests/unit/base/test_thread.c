@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The team: every task runs once, on a worker of its own, for any number of threads and back-to-back runs.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// cmocka.h wants the four above
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/thread.h"
+
+enum { MAX_TASKS = 1000, MAX_WORKERS = 8 };
+
+struct count {
+    atomic_int calls[MAX_TASKS];
+    atomic_int inside[MAX_WORKERS];
+    atomic_int shared_workers;
+};
+
+static void count_task(void *context, int task, int worker) {
+    struct count *count = context;
+    if (atomic_fetch_add(&count->inside[worker], 1) != 0) atomic_fetch_add(&count->shared_workers, 1);
+    atomic_fetch_add(&count->calls[task], 1);
+    atomic_fetch_sub(&count->inside[worker], 1);
+}
+
+static void check_run(struct el_team *team, int tasks) {
+    struct count count;
+    memset(&count, 0, sizeof count);
+    el_team_run(team, tasks, count_task, &count);
+    for (int i = 0; i < MAX_TASKS; i++)
+        assert_int_equal(count.calls[i], i < tasks ? 1 : 0);
+    assert_int_equal(count.shared_workers, 0);
+}
+
+static void every_task_runs_once(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 5; threads++) {
+        struct el_team *team = NULL;
+        assert_int_equal(el_team_open(threads, false, &team), 0);
+        assert_int_equal(el_team_size(team), threads);
+        for (int round = 0; round < 300; round++)
+            check_run(team, round % 7 == 0 ? MAX_TASKS : round % 13);
+        el_team_close(team);
+    }
+}
+
+static void helpers_wake_after_sleep(void **state) {
+    (void)state;
+    struct el_team *team = NULL;
+    assert_int_equal(el_team_open(3, true, &team), 0);
+    for (int round = 0; round < 20; round++) {
+        usleep(2000); // longer than helpers spin
+        check_run(team, 50);
+    }
+    el_team_close(team);
+}
+
+static void no_team_runs_on_the_caller(void **state) {
+    (void)state;
+    check_run(NULL, 17);
+    assert_int_equal(el_team_size(NULL), 1);
+    el_team_close(NULL);
+}
+
+static void a_team_of_none_is_refused(void **state) {
+    (void)state;
+    struct el_team *team = NULL;
+    assert_int_equal(el_team_open(0, false, &team), EL_EINVAL);
+    assert_null(team);
+    assert_string_equal(el_error_detail(), "a team needs at least 1 thread, not 0");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_task_runs_once),
+        cmocka_unit_test(helpers_wake_after_sleep),
+        cmocka_unit_test(no_team_runs_on_the_caller),
+        cmocka_unit_test(a_team_of_none_is_refused),
+    };
+    return cmocka_run_group_tests_name("thread", tests, NULL, NULL);
+}
