@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "eleanor/eleanor.h"
+#include "engine/histogram.h"
 
 // One input: text (ids NULL) or token ids as the client gave them, special tokens included.
 struct el_embed_input {
@@ -25,6 +26,7 @@ struct el_embed_request;
 typedef void el_embed_done_fn(void *context, struct el_embed_request *request, int status);
 
 struct el_embed_options {
+    bool allow_empty;     // an empty text is embedded (its special tokens alone) instead of EL_EINVAL
     bool refuse_too_long; // EL_ETOOBIG, naming the input, instead of truncating
     int dimensions;       // keep the first n floats and normalise again; 0: all. EL_EINVAL over dim
     const char *prompt;   // name of a prompt, or NULL
@@ -53,19 +55,13 @@ void el_embed_request_close(struct el_embed_request *request);
 // Facts for /v1/models, /health, metrics. Counters only grow.
 struct el_embed_stats {
     uint64_t requests, inputs, tokens, batches, failures, refused, canceled;
-    uint64_t queue_inputs, queue_tokens;           // waiting now
-    uint64_t tokenize_ns, queue_ns, inference_ns;  // sums: tokenising, waiting (per input), computing (per batch)
+    uint64_t queue_inputs, queue_tokens; // waiting now
+    uint64_t tokenize_ns, queue_ns,
+        inference_ns; // sums: tokenising, waiting (per input), computing (per batch)
 };
 void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats *ret_stats);
 
-// Histograms of the last since open; bucket i counts values <= bound[i] (not cumulative), the last is +Inf.
-#define EL_HISTOGRAM_BUCKETS 16
-struct el_histogram {
-    double bound[EL_HISTOGRAM_BUCKETS - 1];
-    uint64_t bucket[EL_HISTOGRAM_BUCKETS];
-    double sum;
-    uint64_t count;
-};
+// Distributions since open.
 enum el_embed_histogram {
     EL_HIST_INPUT_TOKENS,    // tokens per input
     EL_HIST_BATCH_INPUTS,    // inputs per batch
@@ -78,11 +74,11 @@ void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_his
                            struct el_histogram *ret_histogram);
 
 struct el_embed_info {
-    const char *path;       // model folder
-    const char *arch;       // "bert"
-    const char *device;     // "host:0"
-    const char *simd;       // "avx512"
-    const char *precision;  // "bf16"
+    const char *path;      // model folder
+    const char *arch;      // "bert"
+    const char *device;    // "host:0"
+    const char *simd;      // "avx512"
+    const char *precision; // "bf16"
     int dim, max_tokens, layers, threads;
     int32_t vocab_size;
     uint64_t weight_bytes;

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The BERT encoder (Devlin et al. 2018, https://arxiv.org/abs/1810.04805): token ids in, a vector per token
+// out. Also MiniLM, bge, e5, gte, which differ in sizes and in what stands around the encoder.
+#ifndef EL_MODEL_BERT_H
+#define EL_MODEL_BERT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format/hf_config.h"
+#include "ops/ops.h"
+
+struct el_bert; // weights; const after open, so any number of threads may run it at once
+
+// A packed batch, never padded: `tokens` ids laid end to end.
+struct el_batch {
+    const int32_t *ids;       // [tokens]
+    const int32_t *positions; // [tokens]: 0, 1, ... within each sequence
+    struct el_seqs seqs;
+    int64_t tokens;
+};
+
+// Reads and packs the weights of `dir`/model.safetensors for `ops` in `precision` (not auto); a tensor whose
+// shape is not what config says is EL_EFORMAT and named. Packing is shared by `team` (may be NULL).
+// EL_ENOENT, EL_EFORMAT, EL_EUNSUPPORTED, EL_ENOMEM.
+int el_bert_open(const char *dir, const struct el_bert_config *config, const struct el_ops *ops,
+                 enum el_precision precision, struct el_team *team, struct el_bert **ret_bert);
+void el_bert_close(struct el_bert *bert);
+
+size_t el_bert_bytes(const struct el_bert *bert); // memory of the packed weights and tables
+
+// hidden [tokens][hidden_size] f32, the last layer's output. EL_ENOMEM changes nothing.
+int el_bert_forward(const struct el_bert *bert, struct el_exec *exec, const struct el_batch *batch,
+                    struct el_tensor *hidden);
+
+#endif
