@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verbs of the one binary. A verb is a file here with one `const struct el_verb el_verb_NAME` and a row in
-// verbs.def; its flags stand in a table, from which the parser, --help and the shell completions are made.
+// The verbs of the one binary. A verb is a file here with one `const struct el_verb el_verb_NAME` and a row
+// in verbs.def; its flags stand in a table, from which the parser, --help and the shell completions are made.
 //
 //     static int run(struct el_args *args) {
 //         bool json = false;
