@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands behind the operation table, private to src/ops: a filling (one instruction set's functions) and
+// its products (one per precision: the shape of the register tile and the code that fills it).
+#ifndef EL_OPS_FILLING_H
+#define EL_OPS_FILLING_H
+
+#include <stdint.h>
+
+#include "ops/ops.h"
+
+// Instruction sets beyond the architecture's baseline.
+enum {
+    EL_CPU_AVX2 = 1 << 0,        // AVX2 and FMA
+    EL_CPU_AVX512 = 1 << 1,      // AVX-512 F, BW, DQ, VL
+    EL_CPU_AVX512_BF16 = 1 << 2, // vdpbf16ps
+    EL_CPU_AVX512_VNNI = 1 << 3, // vpdpbusd
+};
+
+// A tile of a product: `rows` rows of activations times one panel of weights, and what is fused behind it.
+struct el_tile {
+    int rows;                  // 1 .. product->rows
+    int columns;               // 1 .. product->columns: those that exist
+    int64_t depth;             // length of the sums
+    const void *activations;   // [rows][stride]
+    int64_t activation_stride; // elements
+    const void *panel;         // [depth / step][product->columns][step]
+    const float *bias;         // [product->columns]
+    enum el_act act;
+    const float *residual; // [rows][out_stride], or NULL; may be out
+    float *out;            // [rows][out_stride]
+    int64_t out_stride;    // elements
+    const char *ahead;     // bytes that the next panel's tiles will read: fetched into L2 meanwhile
+    int64_t ahead_bytes;   // of them, per element of depth
+};
+
+// One way to compute products. Each element's sum runs over the depth in one order, in one accumulator,
+// whatever the tile's height: that is what makes rows independent of their neighbours.
+struct el_product {
+    unsigned needs; // EL_CPU_*
+    int rows;       // tallest tile
+    int columns;    // width of every panel
+    int step;       // consecutive depth elements that lie together: 1 (fp32), 2 (bf16), 4 (int8)
+    void (*tile)(const struct el_tile *tile);
+};
+
+struct el_filling {
+    struct el_ops ops; // first, so that an el_ops of the table is its el_filling
+    unsigned needs;    // EL_CPU_*
+    const struct el_product *products[EL_PRECISION_INT8 + 1]; // by precision; NULL: none
+};
+
+// y = act(x W^T + b). W is cut into panels of product->columns rows, each stored depth-first, so that a tile
+// reads its panel from front to back.
+struct el_linear {
+    const struct el_product *product;
+    enum el_precision precision;
+    int64_t depth;   // in
+    int64_t columns; // out
+    int64_t panels;  // of product->columns columns; the last is padded with zeros
+    void *weights;   // [panels][depth / step][product->columns][step]
+    float *bias;     // [panels][product->columns]; zeros where the model has none
+    size_t bytes;
+};
+
+extern const struct el_filling el_filling_ref, el_filling_sse2, el_filling_avx2, el_filling_avx512,
+    el_filling_neon;
+
+// Operations that are the same in every filling: either not worth vectors or driven by el_product.
+int el_linear_tiled(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                    enum el_act act, const struct el_tensor *residual, struct el_tensor *out);
+int el_pool_plain(struct el_exec *exec, const struct el_tensor *in, const struct el_seqs *seqs,
+                  enum el_pool kind, struct el_tensor *out);
+int el_l2_normalize_plain(struct el_exec *exec, struct el_tensor *inout);
+
+// Splits rows 0 .. count - 1 over the team in runs of at least `least` rows: fn(context, first, end).
+typedef void el_rows_fn(const void *context, int64_t first, int64_t end);
+void el_rows_run(struct el_exec *exec, int64_t count, int64_t least, el_rows_fn *fn, const void *context);
+
+#endif

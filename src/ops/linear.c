@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Linear layers: weights are packed once into panels; a product is cut into tiles of a few rows by one panel.
+// Panels are the outer loop, so that a panel is read from memory once and then serves every row from L2.
+#include <assert.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "ops/filling.h"
+
+static int64_t divide_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// Row n of W goes to column n % columns of panel n / columns.
+static void pack_row_fp32(const struct el_linear *linear, int64_t n, const float *row) {
+    int64_t columns = linear->product->columns;
+    float *panel = (float *)linear->weights + n / columns * columns * linear->depth;
+    for (int64_t k = 0; k < linear->depth; k++)
+        panel[k * columns + n % columns] = row[k];
+}
+
+static int pack(struct el_linear *linear, const struct el_tensor *weight, const struct el_tensor *bias) {
+    int64_t depth = linear->depth;
+    size_t element = el_dtype_size(weight->dtype);
+    float *row el_auto_free = NULL;
+    int status = el_alloc((size_t)depth, sizeof *row, &row);
+    if (status < 0) return status;
+    for (int64_t n = 0; n < linear->columns; n++) {
+        el_to_f32(weight->dtype, (const char *)weight->data + (size_t)(n * depth) * element, depth, row);
+        pack_row_fp32(linear, n, row);
+    }
+    if (bias && bias->data) el_to_f32(bias->dtype, bias->data, linear->columns, linear->bias);
+    return 0;
+}
+
+static int alloc_zeroed(size_t count, size_t size, void *ret_p, size_t *bytes) {
+    void *p;
+    int status = el_alloc_aligned(count, size, &p);
+    if (status < 0) return status;
+    memset(p, 0, count * size);
+    memcpy(ret_p, &p, sizeof p);
+    *bytes += count * size;
+    return 0;
+}
+
+int el_linear_open(const struct el_ops *ops, enum el_precision precision, const struct el_tensor *weight,
+                   const struct el_tensor *bias, struct el_linear **ret_linear) {
+    const struct el_product *product = ((const struct el_filling *)ops)->products[precision];
+    if (!product)
+        return el_fail(EL_EUNSUPPORTED, "the %s operations have no %s products", ops->name,
+                       el_precision_text(precision));
+    assert(weight->rank == 2);
+    struct el_linear *linear;
+    int status = el_zalloc(1, sizeof *linear, &linear);
+    if (status < 0) return status;
+    linear->product = product;
+    linear->precision = precision;
+    linear->columns = weight->dim[0];
+    linear->depth = weight->dim[1];
+    linear->panels = divide_up(linear->columns, product->columns);
+    size_t padded = (size_t)(linear->panels * product->columns);
+    linear->bytes = sizeof *linear;
+    status = alloc_zeroed(padded, (size_t)linear->depth * sizeof(float), &linear->weights, &linear->bytes);
+    if (status == 0) status = alloc_zeroed(padded, sizeof(float), &linear->bias, &linear->bytes);
+    if (status == 0) status = pack(linear, weight, bias);
+    if (status < 0) {
+        el_linear_close(linear);
+        return status;
+    }
+    *ret_linear = linear;
+    return 0;
+}
+
+void el_linear_close(struct el_linear *linear) {
+    if (!linear) return;
+    el_free(linear->weights);
+    el_free(linear->bias);
+    el_free(linear);
+}
+
+size_t el_linear_bytes(const struct el_linear *linear) {
+    return linear->bytes;
+}
+
+// One product, shared by the tasks of a team.
+struct job {
+    const struct el_linear *weights;
+    enum el_act act;
+    int64_t rows;
+    const float *in;       // [rows][depth]
+    const float *residual; // [rows][columns], or NULL
+    float *out;            // [rows][columns]
+    int tasks;
+};
+
+// All rows by one panel. The tiles' heights differ by one at most, so that none is left with a stub.
+static void run_panel(const struct job *job, int64_t index) {
+    const struct el_linear *weights = job->weights;
+    const struct el_product *product = weights->product;
+    int64_t tiles = divide_up(job->rows, product->rows), column = index * product->columns;
+    int64_t panel_bytes = product->columns * weights->depth * (int64_t)sizeof(float);
+    const char *panel = (const char *)weights->weights + index * panel_bytes;
+    struct el_tile tile = {
+        .columns = (int)EL_MIN(weights->columns - column, product->columns),
+        .depth = weights->depth,
+        .activation_stride = weights->depth,
+        .panel = panel,
+        .bias = weights->bias + column,
+        .act = job->act,
+        .out_stride = weights->columns,
+        .ahead_bytes = divide_up(product->columns * (int64_t)sizeof(float), tiles),
+    };
+    for (int64_t i = 0; i < tiles; i++) {
+        int64_t first = job->rows * i / tiles, end = job->rows * (i + 1) / tiles;
+        tile.rows = (int)(end - first);
+        tile.activations = job->in + first * weights->depth;
+        tile.residual = job->residual ? job->residual + first * weights->columns + column : NULL;
+        tile.out = job->out + first * weights->columns + column;
+        tile.ahead = panel + panel_bytes + i * tile.ahead_bytes * weights->depth;
+        product->tile(&tile);
+    }
+}
+
+static void run_task(void *context, int task, int worker) {
+    (void)worker;
+    const struct job *job = context;
+    int64_t end = job->weights->panels * (task + 1) / job->tasks;
+    for (int64_t panel = job->weights->panels * task / job->tasks; panel < end; panel++)
+        run_panel(job, panel);
+}
+
+int el_linear_tiled(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                    enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
+    assert(in->dim[1] == weights->depth && out->dim[1] == weights->columns);
+    assert(((const struct el_filling *)exec->ops)->products[weights->precision] == weights->product);
+    if (in->dim[0] == 0) return 0;
+    struct job job = {
+        .weights = weights,
+        .act = act,
+        .rows = in->dim[0],
+        .in = el_f32(in),
+        .residual = residual ? el_f32(residual) : NULL,
+        .out = el_f32(out),
+        .tasks = (int)EL_MIN(el_team_size(exec->team), weights->panels),
+    };
+    el_team_run(exec->team, job.tasks, run_task, &job);
+    return 0;
+}

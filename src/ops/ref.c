@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations in plain C with double sums: their definition. Every other filling is checked against this.
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ops/filling.h"
+
+// (row - mean) / sqrt(variance + epsilon) * gamma + beta (Ba, Kiros, Hinton 2016).
+static void normalize_row(const float *row, int64_t width, const float *gamma, const float *beta,
+                          double epsilon, float *out) {
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < width; i++)
+        sum += row[i];
+    double mean = sum / (double)width;
+    for (int64_t i = 0; i < width; i++)
+        squares += (row[i] - mean) * (row[i] - mean);
+    double inverse = 1 / sqrt(squares / (double)width + epsilon);
+    for (int64_t i = 0; i < width; i++)
+        out[i] = (float)((row[i] - mean) * inverse * gamma[i] + beta[i]);
+}
+
+static int layer_norm(struct el_exec *exec, const struct el_tensor *in, const struct el_tensor *gamma,
+                      const struct el_tensor *beta, float epsilon, struct el_tensor *out) {
+    (void)exec;
+    int64_t width = in->dim[1];
+    for (int64_t t = 0; t < in->dim[0]; t++)
+        normalize_row(el_f32(in) + t * width, width, el_f32(gamma), el_f32(beta), epsilon,
+                      el_f32(out) + t * width);
+    return 0;
+}
+
+static int embed_norm(struct el_exec *exec, const struct el_tensor *ids, const struct el_tensor *positions,
+                      const struct el_tensor *words, const struct el_tensor *places,
+                      const struct el_tensor *kind, const struct el_tensor *gamma,
+                      const struct el_tensor *beta, float epsilon, struct el_tensor *out) {
+    (void)exec;
+    int64_t width = words->dim[1];
+    for (int64_t t = 0; t < ids->dim[0]; t++) {
+        const float *word = el_f32(words) + el_i32(ids)[t] * width;
+        const float *place = el_f32(places) + el_i32(positions)[t] * width;
+        float *row = el_f32(out) + t * width;
+        for (int64_t i = 0; i < width; i++)
+            row[i] = word[i] + place[i] + el_f32(kind)[i];
+        normalize_row(row, width, el_f32(gamma), el_f32(beta), epsilon, row);
+    }
+    return 0;
+}
+
+static double activate(enum el_act act, double x) {
+    switch (act) {
+    case EL_ACT_NONE:
+        return x;
+    case EL_ACT_GELU: // Hendrycks, Gimpel 2016
+        return 0.5 * x * (1 + erf(x / sqrt(2)));
+    case EL_ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case EL_ACT_RELU:
+        return x < 0 ? 0 : x;
+    case EL_ACT_SILU:
+        return x / (1 + exp(-x));
+    }
+    return x;
+}
+
+// This filling's panels are one column wide, so `weights` is W [columns][depth].
+static int linear(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                  enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
+    (void)exec;
+    int64_t depth = weights->depth, columns = weights->columns;
+    for (int64_t t = 0; t < in->dim[0]; t++) {
+        const float *row = el_f32(in) + t * depth;
+        for (int64_t n = 0; n < columns; n++) {
+            const float *column = (const float *)weights->weights + n * depth;
+            double sum = weights->bias[n];
+            for (int64_t k = 0; k < depth; k++)
+                sum += (double)row[k] * column[k];
+            sum = activate(act, sum);
+            if (residual) sum += el_f32(residual)[t * columns + n];
+            el_f32(out)[t * columns + n] = (float)sum;
+        }
+    }
+    return 0;
+}
+
+static double dot(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)a[i] * b[i];
+    return sum;
+}
+
+// One query row of one head. `query`, `keys` and `values` are rows of `stride` floats.
+static void attend(const float *query, const float *keys, const float *values, int64_t stride, int64_t length,
+                   int64_t size, double scale, double *weights, float *out) {
+    double largest = -INFINITY, total = 0;
+    for (int64_t j = 0; j < length; j++) {
+        weights[j] = scale * dot(query, keys + j * stride, size);
+        largest = fmax(largest, weights[j]);
+    }
+    for (int64_t j = 0; j < length; j++) {
+        weights[j] = exp(weights[j] - largest);
+        total += weights[j];
+    }
+    for (int64_t i = 0; i < size; i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < length; j++)
+            sum += weights[j] * values[j * stride + i];
+        out[i] = (float)(sum / total);
+    }
+}
+
+static int attention(struct el_exec *exec, const struct el_tensor *qkv, const struct el_seqs *seqs, int heads,
+                     float scale, struct el_tensor *out) {
+    int64_t stride = qkv->dim[1], hidden = stride / 3, size = hidden / heads;
+    struct el_arena_mark mark = el_arena_mark(&exec->scratch);
+    for (int s = 0; s < seqs->count; s++) {
+        int64_t first = seqs->start[s], length = seqs->start[s + 1] - first;
+        double *weights;
+        int status = el_arena_alloc(&exec->scratch, (size_t)length, sizeof *weights, &weights);
+        if (status < 0) return status;
+        const float *rows = el_f32(qkv) + first * stride;
+        for (int64_t t = 0; t < length; t++)
+            for (int64_t h = 0; h < heads; h++)
+                attend(rows + t * stride + h * size, rows + hidden + h * size, rows + 2 * hidden + h * size,
+                       stride, length, size, scale, weights, el_f32(out) + (first + t) * hidden + h * size);
+        el_arena_release(&exec->scratch, mark);
+    }
+    return 0;
+}
+
+static double pool_column(const float *column, int64_t length, int64_t stride, enum el_pool kind) {
+    double value = length > 0 ? column[0] : 0;
+    if (kind == EL_POOL_CLS) return value;
+    for (int64_t t = 1; t < length; t++) {
+        double next = column[t * stride];
+        if (kind == EL_POOL_MEAN)
+            value += next;
+        else if (!(next <= value)) // a NaN stays
+            value = isnan(value) ? value : next;
+    }
+    return kind == EL_POOL_MEAN && length > 0 ? value / (double)length : value;
+}
+
+int el_pool_plain(struct el_exec *exec, const struct el_tensor *in, const struct el_seqs *seqs,
+                  enum el_pool kind, struct el_tensor *out) {
+    (void)exec;
+    int64_t width = in->dim[1];
+    for (int s = 0; s < seqs->count; s++) {
+        int64_t first = seqs->start[s], length = seqs->start[s + 1] - first;
+        for (int64_t i = 0; i < width; i++)
+            el_f32(out)[s * width + i] =
+                (float)pool_column(el_f32(in) + first * width + i, length, width, kind);
+    }
+    return 0;
+}
+
+int el_l2_normalize_plain(struct el_exec *exec, struct el_tensor *inout) {
+    (void)exec;
+    int64_t width = inout->dim[1];
+    for (int64_t n = 0; n < inout->dim[0]; n++) {
+        float *row = el_f32(inout) + n * width;
+        double norm = sqrt(dot(row, row, width));
+        for (int64_t i = 0; i < width; i++)
+            row[i] = (float)(row[i] / (norm < 1e-12 ? 1e-12 : norm));
+    }
+    return 0;
+}
+
+static const struct el_product product_fp32 = {.rows = 1, .columns = 1, .step = 1};
+
+const struct el_filling el_filling_ref = {
+    .ops =
+        {
+            .name = "ref",
+            .embed_norm = embed_norm,
+            .linear = linear,
+            .layer_norm = layer_norm,
+            .attention = attention,
+            .pool = el_pool_plain,
+            .l2_normalize = el_l2_normalize_plain,
+        },
+    .products = {[EL_PRECISION_FP32] = &product_fp32},
+};

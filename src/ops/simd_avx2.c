@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations for x86-64 with AVX2 and FMA: 16 registers of 8 floats.
+#define FILLING avx2
+#define NEEDS EL_CPU_AVX2
+#define LANES 8
+#define TILE_ROWS 6
+
+#include "ops/simd.inc"

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations for x86-64 with AVX-512: 32 registers of 16 floats.
+#define FILLING avx512
+#define NEEDS EL_CPU_AVX512
+#define LANES 16
+#define TILE_ROWS 14
+
+#include "ops/simd.inc"

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations for aarch64: 32 registers of 4 floats.
+#define FILLING neon
+#define NEEDS 0
+#define LANES 4
+#define TILE_ROWS 12
+
+#include "ops/simd.inc"

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations for baseline x86-64: 16 registers of 4 floats, no fused multiply-add.
+#define FILLING sse2
+#define NEEDS 0
+#define LANES 4
+#define TILE_ROWS 6
+
+#include "ops/simd.inc"
