@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Writes OUT (commit.h) with the commit of SOURCE, at each build but only when it changes. Reads .git itself where
+# Writes OUT (commit.h) with the commit of SOURCE and the name of COMPILER, at each build but only when it changes. Reads .git itself where
 # there is no git; a tarball has neither and says "unknown".
 set(commit "unknown")
 execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --abbrev=12 --exclude=*
@@ -21,7 +21,7 @@ elseif(EXISTS ${SOURCE}/.git/HEAD)
     string(SUBSTRING ${CMAKE_MATCH_1} 0 12 commit)
   endif()
 endif()
-set(text "// Made by tools/commit.cmake.\n#define EL_COMMIT \"${commit}\"\n")
+set(text "// Made by tools/commit.cmake.\n#define EL_COMMIT \"${commit}\"\n#define EL_COMPILER \"${COMPILER}\"\n")
 set(old "")
 if(EXISTS ${OUT})
   file(READ ${OUT} old)

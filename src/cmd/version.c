@@ -13,15 +13,9 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "cmd/cmd.h"
-#include "commit.h" // made by the build: EL_COMMIT
+#include "commit.h" // made by the build: EL_COMMIT, EL_COMPILER
 #include "eleanor/eleanor.h"
 #include "ops/ops.h"
-
-#ifdef __clang__
-#define COMPILER __VERSION__
-#else
-#define COMPILER "gcc " __VERSION__
-#endif
 
 static json_t *libraries(void) {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "jansson", jansson_version_str(), "libmicrohttpd",
@@ -36,7 +30,7 @@ static json_t *facts(const char *simd) {
     for (int i = 0; i < el_ops_count(); i++)
         json_array_append_new(fillings, json_string(el_ops_at(i)->name));
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:o}", "version", EL_VERSION, "commit", EL_COMMIT,
-                     "compiler", COMPILER, "simd", simd, "simd_available", fillings, "processors",
+                     "compiler", EL_COMPILER, "simd", simd, "simd_available", fillings, "processors",
                      el_cpu_count(), "libraries", libraries());
 }
 
@@ -45,7 +39,7 @@ static void print_text(const json_t *root) {
     json_t *value;
     size_t index;
     printf("eleanor %s (%s)\n", EL_VERSION, EL_COMMIT);
-    printf("compiler    %s\n", COMPILER);
+    printf("compiler    %s\n", EL_COMPILER);
     printf("simd        %s (of", json_string_value(json_object_get(root, "simd")));
     json_array_foreach(json_object_get(root, "simd_available"), index, value)
         printf(" %s", json_string_value(value));
