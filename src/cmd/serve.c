@@ -2,6 +2,8 @@
 // `eleanor serve`: gathers the settings and hands them to the server.
 #include "serve/serve.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
@@ -11,6 +13,21 @@ static int print_config(const struct el_args *args, const struct el_config *conf
     if (el_config_print(config, json, &text) < 0) return el_cmd_failed(args);
     fwrite(text.data, 1, text.length, stdout);
     return EL_EXIT_DONE;
+}
+
+static void print_address(void *context, struct el_server *server) {
+    (void)context;
+    puts(el_server_url(server));
+    fflush(stdout);
+}
+
+static int serve(const struct el_config *config) {
+    struct el_server *server;
+    int status = el_server_open(config, &server);
+    if (status < 0) return status;
+    status = el_server_run(server, print_address, NULL);
+    el_server_close(server);
+    return status;
 }
 
 static int run(struct el_args *args) {
@@ -23,7 +40,7 @@ static int run(struct el_args *args) {
     }
     if (el_args_config(args, &config) < 0) return el_cmd_usage(args);
     if (print) return print_config(args, &config, json);
-    return el_serve_run(&config) < 0 ? el_cmd_failed(args) : EL_EXIT_DONE;
+    return serve(&config) < 0 ? el_cmd_failed(args) : EL_EXIT_DONE;
 }
 
 #define SETTING(name, ...) #name,
