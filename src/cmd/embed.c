@@ -264,7 +264,7 @@ const struct el_verb el_verb_embed = {
                                  {"config", 'c', "FILE", "read settings from this YAML file"},
                                  {0}},
     .settings =
-        (const char *const[]){"model", "precision", "threads", "pin", "batch_tokens", "log_level", NULL},
+        (const char *const[]){"model", "precision", "threads", "pin", "batch_tokens", "log_level", "log_format", NULL},
     .max_operands = -1,
     .run = run,
 };
