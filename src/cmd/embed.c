@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "cmd/embed_input.h"
@@ -122,10 +124,20 @@ static int fill(struct chunk *chunk, struct el_text_source *source, struct el_st
     return 1;
 }
 
+// In bytes read when all input is files, else in texts done. Not over vectors on the same terminal.
+static void start_progress(struct el_progress *progress, const struct el_text_source *source,
+                           const struct el_vector_sink *sink) {
+    bool mixes = isatty(STDERR_FILENO) && isatty(fileno(sink->stream));
+    el_progress_open(progress, mixes ? NULL : stderr);
+    el_progress_start(progress, "embedding", source->bytes_total ? NULL : "texts", source->bytes_total, 0);
+}
+
 static int pump(struct window *window, struct chunk *chunk, struct el_embedder *embedder,
                 struct el_text_source *source, struct el_vector_sink *sink) {
     struct el_str text el_auto(el_str_done) = {0};
+    struct el_progress progress;
     int more = 1, status = 0;
+    start_progress(&progress, source, sink);
     while (more > 0 && status == 0) {
         if (el_text_source_would_block(source))
             status = take_all(window, sink); // a slow writer gets its answers
@@ -133,9 +145,12 @@ static int pump(struct window *window, struct chunk *chunk, struct el_embedder *
         if (status < 0 || more < 0) break;
         if (chunk->count && window->count == WINDOW) status = take_oldest(window, sink);
         if (chunk->count && status == 0) status = submit(window, embedder, chunk);
+        el_progress_set(&progress, source->bytes_total ? source->bytes_read : sink->count);
     }
     if (more < 0) status = more;
-    return status < 0 ? status : take_all(window, sink);
+    if (status == 0) status = take_all(window, sink);
+    el_progress_finish(&progress);
+    return status;
 }
 
 // What is still in flight after a failure must come back before the window may go; the first error stands.
@@ -263,8 +278,8 @@ const struct el_verb el_verb_embed = {
                                  {"prompt", 0, "NAME", "put this prompt of the model before each text"},
                                  {"config", 'c', "FILE", "read settings from this YAML file"},
                                  {0}},
-    .settings =
-        (const char *const[]){"model", "precision", "threads", "pin", "batch_tokens", "log_level", "log_format", NULL},
+    .settings = (const char *const[]){"model", "precision", "threads", "pin", "batch_tokens", "log_level",
+                                      "log_format", NULL},
     .max_operands = -1,
     .run = run,
 };
