@@ -94,14 +94,18 @@ static int print_path(struct el_args *args, const char *name) {
     return EL_EXIT_DONE;
 }
 
-// rm, path or verify.
-static int act(struct el_args *args, const char *action, const char *name, bool json) {
+static int remove_model(struct el_args *args, const char *name, bool json) {
     el_auto(el_store_entry_done) struct el_model_entry entry = {0};
-    if (el_streq(action, "path")) return print_path(args, name);
-    bool removes = el_streq(action, "rm");
-    int status = removes ? el_store_remove(name, &entry) : el_store_verify(name, &entry);
-    if (status < 0) return el_cmd_failed(args);
-    return el_model_text_print(&entry, removes ? "removed" : "is as it was installed", json);
+    if (el_store_remove(name, &entry) < 0) return el_cmd_failed(args);
+    if (json) return el_model_text_print(&entry, "removed", json);
+    printf("%s removed, %.1f MB freed\n", entry.name, (double)entry.bytes / 1e6);
+    return EL_EXIT_DONE;
+}
+
+static int verify_model(struct el_args *args, const char *name, bool json) {
+    el_auto(el_store_entry_done) struct el_model_entry entry = {0};
+    if (el_store_verify(name, &entry) < 0) return el_cmd_failed(args);
+    return el_model_text_print(&entry, "is as it was installed", json);
 }
 
 static int run(struct el_args *args) {
@@ -114,9 +118,9 @@ static int run(struct el_args *args) {
         all |= el_streq(flag, "all");
     }
     if (count == 0) return list(args, json, all);
-    static const char *const actions[] = {"rm", "path", "verify"};
-    for (size_t i = 0; i < EL_COUNT(actions); i++)
-        if (count == 2 && el_streq(operands[0], actions[i])) return act(args, operands[0], operands[1], json);
+    if (count == 2 && el_streq(operands[0], "rm")) return remove_model(args, operands[1], json);
+    if (count == 2 && el_streq(operands[0], "path")) return print_path(args, operands[1]);
+    if (count == 2 && el_streq(operands[0], "verify")) return verify_model(args, operands[1], json);
     el_fail(EL_EINVAL,
             "\"%s\" can't be done; say `models rm NAME`, `models path NAME` or `models verify NAME`",
             operands[0]);
@@ -127,11 +131,11 @@ const struct el_verb el_verb_models = {
     .name = "models",
     .operands = "[rm|path|verify NAME]",
     .summary = "list, locate, verify or remove models",
-    .details =
-        "Without operands lists the installed models. `rm NAME` removes one, `path NAME` prints its "
-        "folder, `verify NAME` hashes its files again. NAME is a name, an alias or a hub repository.\n\n"
-        "Models are under $ELEANOR_HOME/models, else $XDG_DATA_HOME/eleanor/models, else "
-        "~/.local/share/eleanor/models.",
+    .details = "Without operands lists the installed models. `rm NAME` removes one, `path NAME`\n"
+               "prints its folder, `verify NAME` hashes its files again. NAME is a name, an alias\n"
+               "or a hub repository.\n\n"
+               "Models are under $ELEANOR_HOME/models, else $XDG_DATA_HOME/eleanor/models, else\n"
+               "~/.local/share/eleanor/models.",
     .flags = (const struct el_flag[]){{"all", 'a', NULL, "list what the catalog knows beside the installed"},
                                       {"json", 0, NULL, "print a JSON object"},
                                       {0}},
