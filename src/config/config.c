@@ -249,13 +249,13 @@ int el_config_set_flag(struct el_config *config, const char *name, const char *v
     return el_config_assign(config, setting, &value, 1, EL_FROM_FLAG, place, true);
 }
 
-// ELEANOR_ variables that other parts read: the store, the choice of SIMD, the command line.
+// ELEANOR_ variables that other parts read: the store, the choice of SIMD, the command line, the tests.
 static const char *const foreign_variables[] = {"ELEANOR_HOME", "ELEANOR_SIMD", "ELEANOR_CONFIG"};
 
 static bool is_foreign(const char *variable) {
     for (size_t i = 0; i < EL_COUNT(foreign_variables); i++)
         if (el_streq(variable, foreign_variables[i])) return true;
-    return false;
+    return el_starts_with(variable, "ELEANOR_TEST_");
 }
 
 // `variable` is "ELEANOR_" and the rest, without the value.
