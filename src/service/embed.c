@@ -263,7 +263,7 @@ static int take_inputs(struct el_embed_request *request, const struct el_embed_i
 
 // Refuses before any work is done: when draining, or when the queue is at its limit. One request may go over
 // it, so that a large one is not refused for ever.
-static int admit(struct el_embedder *embedder, int64_t *ret_retry_ms) {
+int el_embedder_admit(struct el_embedder *embedder, int64_t *ret_retry_ms) {
     if (atomic_load(&embedder->draining)) return el_fail(EL_ESHUTDOWN, "the service is draining");
     if (embedder->queue_tokens == 0) return 0;
     struct el_batcher_stats stats;
@@ -295,7 +295,7 @@ int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *i
                     struct el_embed_request **ret_request, int64_t *ret_retry_ms) {
     static const struct el_embed_options defaults = {0};
     struct el_embed_request *request = NULL;
-    EL_TRY(admit(embedder, ret_retry_ms));
+    EL_TRY(el_embedder_admit(embedder, ret_retry_ms));
     EL_TRY(el_zalloc(1, sizeof *request, &request));
     request->embedder = embedder;
     request->count = count;
