@@ -68,7 +68,8 @@ static int run_verb(const struct el_verb *verb, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_IGN); // a reader that has gone is a write error like any other
+    signal(SIGPIPE, SIG_IGN); // a reader that has gone is a write error like any other,
+    signal(SIGXFSZ, SIG_IGN); // and so is a file that may not grow
     if (argc < 2) {
         el_print_overview(stderr);
         return EL_EXIT_USAGE;
