@@ -41,6 +41,9 @@ int el_store_remove(const char *name, struct el_model_entry *ret_entry);
 // EL_ECHECKSUM names the file; EL_ENOENT; EL_EUNSUPPORTED: a folder without record.
 int el_store_verify(const char *name, struct el_model_entry *ret_entry);
 
+// The folder of an installed model, by its canonical name with case ignored. EL_ENOENT, without detail.
+int el_store_installed(const char *name, char **ret_path);
+
 // What the store knows of the model in `folder`.
 int el_store_entry(const char *folder, struct el_model_entry *ret_entry);
 void el_store_entry_done(struct el_model_entry *entry);

@@ -136,8 +136,7 @@ const char *const *el_store_aliases(const char *name) {
     return model ? model->aliases : none;
 }
 
-// The folder of an installed model, by exact name first, then with case ignored. EL_ENOENT without detail.
-static int find_installed(const char *name, char **ret_path) {
+int el_store_installed(const char *name, char **ret_path) {
     el_auto_free char *root = NULL, *path = NULL;
     struct el_model_entry *entries = NULL;
     size_t count = 0;
@@ -190,7 +189,7 @@ static int fail_not_installed(const char *name) {
 int el_store_find(const char *name, char **ret_path) {
     el_auto_free char *canonical = NULL;
     int status = *name == '/' || *name == '.' ? EL_ENOENT : el_store_canonical(name, &canonical);
-    if (status == 0) status = find_installed(canonical, ret_path);
+    if (status == 0) status = el_store_installed(canonical, ret_path);
     if (status != EL_ENOENT) return status;
     if (is_model_folder(name)) return el_strdup(name, ret_path);
     return fail_not_installed(name);
@@ -226,7 +225,7 @@ int el_store_remove(const char *name, struct el_model_entry *ret_entry) {
     el_auto(el_stage_discard) struct el_stage stage = {.lock = -1};
     el_auto(el_store_entry_done) struct el_model_entry entry = {0};
     int status = el_store_canonical(name, &canonical);
-    if (status == 0) status = find_installed(canonical, &path);
+    if (status == 0) status = el_store_installed(canonical, &path);
     if (status == EL_ENOENT) return fail_not_installed(name);
     if (status == 0) status = el_store_entry(path, &entry);
     if (status == 0) status = el_stage_take(path, &stage);
