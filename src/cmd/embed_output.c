@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "serve/vector_text.h"
 
 enum {
     NPY_HEADER = 128
@@ -69,12 +70,9 @@ int el_vector_sink_open(enum el_vector_format format, const char *path, int dim,
 
 static int put_json(struct el_vector_sink *sink, const float *vector) {
     el_str_clear(&sink->line);
-    int status = el_str_printf(&sink->line, "{\"index\":%" PRIu64 ",\"embedding\":[", sink->count);
-    for (int i = 0; i < sink->dim && status == 0; i++) {
-        if (i) status = el_str_putc(&sink->line, ',');
-        if (status == 0) status = el_str_put_float(&sink->line, vector[i]);
-    }
-    if (status == 0) status = el_str_puts(&sink->line, "]}\n");
+    int status = el_str_printf(&sink->line, "{\"index\":%" PRIu64 ",\"embedding\":", sink->count);
+    if (status == 0) status = el_vector_put_json(&sink->line, vector, (size_t)sink->dim);
+    if (status == 0) status = el_str_puts(&sink->line, "}\n");
     if (status < 0) return status;
     return fwrite(sink->line.data, sink->line.length, 1, sink->stream) == 1 ? 0 : write_failed(sink);
 }
