@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// The body of POST /v1/embeddings. jansson does the reading; what could make it use much more memory than the
+// body has bytes (millions of elements) is counted and refused first.
+#include "serve/body.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+struct element_counts {
+    size_t inputs;   // strings and arrays that are elements of an array that is a member of the object
+    size_t elements; // commas outside of strings: an upper bound of all values
+};
+
+// The byte after the string whose opening quote is at `p`, or `end`.
+static const char *skip_string(const char *p, const char *end) {
+    for (p++; p < end && *p != '"'; p++)
+        if (*p == '\\') p++;
+    return p < end ? p + 1 : end;
+}
+
+// Counts without checking: what is not JSON gets some number here and its error from the parser.
+static struct element_counts count_elements(const char *p, const char *end) {
+    struct element_counts counts = {0};
+    int depth = 0;
+    bool in_array = false; // at depth 2: the member's value is an array
+    while (p < end) {
+        switch (*p) {
+        case '"':
+            if (depth == 2 && in_array) counts.inputs++;
+            p = skip_string(p, end);
+            continue;
+        case '[':
+        case '{':
+            if (depth == 2 && in_array) counts.inputs++;
+            if (++depth == 2) in_array = *p == '[';
+            break;
+        case ']':
+        case '}':
+            depth--;
+            break;
+        case ',':
+            counts.elements++;
+            break;
+        default:
+            break;
+        }
+        p++;
+    }
+    return counts;
+}
+
+static int check_counts(const char *bytes, size_t length, const struct el_body_limits *limits,
+                        struct el_fault *fault) {
+    struct element_counts counts = count_elements(bytes, bytes + length);
+    if (counts.inputs > limits->max_inputs)
+        return el_fault_set(fault, EL_FAULT_TOO_MANY_INPUTS, "input",
+                            "the request has %zu inputs; this server takes %zu in one request. Send them in "
+                            "several, or raise max_inputs",
+                            counts.inputs, limits->max_inputs);
+    if (counts.elements > limits->max_ids + limits->max_inputs)
+        return el_fault_set(fault, EL_FAULT_TOO_MANY_TOKENS, "input",
+                            "the request has more than %zu token ids, the most that this server takes in one",
+                            limits->max_ids);
+    return 0;
+}
+
+static int wrong_type(struct el_fault *fault, const char *param, const char *wanted) {
+    return el_fault_set(fault, EL_FAULT_INVALID_TYPE, param, "\"%s\" must be %s", param, wanted);
+}
+
+// The member, or NULL when it is missing or null.
+static json_t *member(const json_t *root, const char *key) {
+    json_t *value = json_object_get(root, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+// A string member without NULs, or NULL.
+static int read_string(const json_t *root, const char *key, const char **ret_text, struct el_fault *fault) {
+    const json_t *value = member(root, key);
+    if (value && !json_is_string(value)) return wrong_type(fault, key, "a string");
+    const char *text = json_string_value(value);
+    if (text && strlen(text) != json_string_length(value))
+        return el_fault_set(fault, EL_FAULT_INVALID_VALUE, key, "\"%s\" must not hold a NUL character", key);
+    *ret_text = text;
+    return 0;
+}
+
+static int read_options(struct el_embeddings_body *body, struct el_fault *fault) {
+    const char *user, *format;
+    EL_TRY(read_string(body->root, "model", &body->model, fault));
+    EL_TRY(read_string(body->root, "user", &user, fault));
+    EL_TRY(read_string(body->root, "prompt_name", &body->prompt_name, fault));
+    EL_TRY(read_string(body->root, "encoding_format", &format, fault));
+    body->base64 = el_streq(format, "base64");
+    if (format && !body->base64 && !el_streq(format, "float"))
+        return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "encoding_format",
+                            "\"encoding_format\" must be \"float\" or \"base64\", not \"%s\"", format);
+    const json_t *truncate = member(body->root, "truncate"), *dimensions = member(body->root, "dimensions");
+    if (truncate && !json_is_boolean(truncate)) return wrong_type(fault, "truncate", "true or false");
+    body->refuse_too_long = json_is_false(truncate);
+    if (dimensions && !json_is_integer(dimensions)) return wrong_type(fault, "dimensions", "a whole number");
+    json_int_t wanted = json_integer_value(dimensions);
+    if (dimensions && (wanted < 1 || wanted > INT32_MAX))
+        return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "dimensions", "\"dimensions\" must be at least 1");
+    body->dimensions = (int)wanted;
+    return 0;
+}
+
+static int empty_input(struct el_fault *fault, size_t index) {
+    return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "input",
+                        "input %zu is empty; an input must have at least one character or token id", index);
+}
+
+static int read_text(const json_t *value, size_t index, struct el_embed_input *ret_input,
+                     struct el_fault *fault) {
+    struct el_text text = {json_string_value(value), json_string_length(value)};
+    if (text.length == 0) return empty_input(fault, index);
+    *ret_input = (struct el_embed_input){.text = text};
+    return 0;
+}
+
+// Reads an array of token ids into `ids`, which has room for them.
+static int read_ids(const json_t *array, size_t index, int32_t *ids, struct el_embed_input *ret_input,
+                    struct el_fault *fault) {
+    size_t count = json_array_size(array);
+    if (count == 0) return empty_input(fault, index);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_array_get(array, i);
+        json_int_t id = json_integer_value(value);
+        if (!json_is_integer(value))
+            return el_fault_set(fault, EL_FAULT_INVALID_TYPE, "input",
+                                "element %zu of input %zu is not a token id (a whole number)", i, index);
+        if (id < 0 || id > INT32_MAX)
+            return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "input",
+                                "token id %lld of input %zu is not in the vocabulary", (long long)id, index);
+        ids[i] = (int32_t)id;
+    }
+    *ret_input = (struct el_embed_input){.ids = ids, .id_count = (int32_t)count};
+    return 0;
+}
+
+static int allocate(size_t count, size_t size, void *ret_p, struct el_fault *fault) {
+    int status = el_alloc(count, size, ret_p);
+    return status < 0 ? el_fault_from_status(fault, status, NULL) : 0;
+}
+
+// Token ids in all arrays of `input`, itself included.
+static size_t count_ids(const json_t *input) {
+    if (json_is_integer(json_array_get(input, 0))) return json_array_size(input);
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(input); i++)
+        count += json_array_size(json_array_get(input, i)); // 0 for what is no array
+    return count;
+}
+
+// "input" is an array of texts or of arrays of ids.
+static int read_many(struct el_embeddings_body *body, const json_t *input, struct el_fault *fault) {
+    bool texts = json_is_string(json_array_get(input, 0));
+    int32_t *ids = body->ids;
+    EL_TRY(allocate(json_array_size(input), sizeof *body->many, &body->many, fault));
+    for (size_t i = 0; i < json_array_size(input); i++) {
+        const json_t *value = json_array_get(input, i);
+        if (texts ? !json_is_string(value) : !json_is_array(value))
+            return el_fault_set(fault, EL_FAULT_INVALID_TYPE, "input",
+                                "input %zu must be %s like the first; \"input\" may not mix types", i,
+                                texts ? "a string" : "an array of token ids");
+        EL_TRY(texts ? read_text(value, i, &body->many[i], fault)
+                     : read_ids(value, i, ids, &body->many[i], fault));
+        ids += json_array_size(value);
+    }
+    body->inputs = body->many;
+    body->count = json_array_size(input);
+    return 0;
+}
+
+static int read_input(struct el_embeddings_body *body, struct el_fault *fault) {
+    const json_t *input = member(body->root, "input");
+    const json_t *first = json_array_get(input, 0);
+    body->inputs = &body->one;
+    body->count = 1;
+    if (!input) return el_fault_set(fault, EL_FAULT_MISSING_PARAMETER, "input", "\"input\" is missing");
+    if (json_is_string(input)) return read_text(input, 0, &body->one, fault);
+    if (json_is_array(input) && !first) return empty_input(fault, 0);
+    if (!json_is_string(first) && !json_is_integer(first) && !json_is_array(first))
+        return wrong_type(fault, "input",
+                          "a string, an array of strings, an array of token ids, or an array of those");
+    if (!json_is_string(first)) EL_TRY(allocate(count_ids(input), sizeof *body->ids, &body->ids, fault));
+    return json_is_integer(first) ? read_ids(input, 0, body->ids, &body->one, fault)
+                                  : read_many(body, input, fault);
+}
+
+static int read_root(const char *bytes, size_t length, struct el_embeddings_body *body,
+                     struct el_fault *fault) {
+    int status = el_json_parse("request body", bytes, length, &body->root);
+    if (status == EL_ENOMEM) return el_fault_from_status(fault, status, NULL);
+    if (status < 0) return el_fault_set(fault, EL_FAULT_INVALID_JSON, NULL, "%s", el_error_detail());
+    if (!json_is_object(body->root))
+        return el_fault_set(fault, EL_FAULT_INVALID_TYPE, NULL, "the request body must be a JSON object");
+    EL_TRY(read_options(body, fault));
+    return read_input(body, fault);
+}
+
+int el_embeddings_body_parse(const char *bytes, size_t length, const struct el_body_limits *limits,
+                             struct el_embeddings_body *ret_body, struct el_fault *fault) {
+    *ret_body = (struct el_embeddings_body){0};
+    int status = check_counts(bytes, length, limits, fault);
+    if (status == 0) status = read_root(bytes, length, ret_body, fault);
+    if (status < 0) el_embeddings_body_done(ret_body);
+    return status;
+}
+
+void el_embeddings_body_done(struct el_embeddings_body *body) {
+    json_decref(body->root);
+    el_free(body->many);
+    el_free(body->ids);
+    *body = (struct el_embeddings_body){0};
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of a server, for the files of this folder. Only the event loop's thread touches them, save where
+// a part's own header says otherwise; `stop` and the mailbox are for any thread.
+#ifndef EL_SERVE_SERVER_H
+#define EL_SERVE_SERVER_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "serve/clerk.h"
+#include "serve/keys.h"
+#include "serve/metrics.h"
+#include "serve/peer.h"
+#include "serve/roster.h"
+#include "serve/serve.h"
+
+struct el_server {
+    const struct el_config *config;
+    struct el_roster roster;
+    struct el_keys keys;
+    struct el_metrics metrics;
+    struct el_mailbox mailbox;
+    struct el_clerk clerk;
+    struct el_peers peers;
+    struct MHD_Daemon *daemon;
+    char daemon_log[256]; // the last thing that libmicrohttpd complained about
+    int listen_fd, epoll_fd, signal_fd;
+    int port;
+    char url[320];
+    sigset_t old_signals;
+    atomic_bool stop;    // wished by el_server_stop
+    bool draining;       // no longer accepting
+    size_t working;      // exchanges in phase EL_WORKING
+    uint64_t body_bytes; // of all bodies that are held
+};
+
+#endif
