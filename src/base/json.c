@@ -3,21 +3,41 @@
 #include "base/json.h"
 
 #include <inttypes.h>
-#include <math.h>
+#include <pthread.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/mem.h"
+
+// jansson takes a failed allocation for a syntax error or leaves the value out, so it gets an allocator that
+// remembers the failure.
+static _Thread_local bool memory_ran_out;
+
+static void *remembering_malloc(size_t size) {
+    void *p = NULL;
+    memory_ran_out |= el_alloc(size, 1, &p) < 0;
+    return p;
+}
+
+static pthread_once_t allocator_once = PTHREAD_ONCE_INIT;
+
+static void set_allocator(void) {
+    json_set_alloc_funcs(remembering_malloc, el_free);
+}
 
 int el_json_parse(const char *what, const void *bytes, size_t length, json_t **ret_root) {
     json_error_t error;
+    pthread_once(&allocator_once, set_allocator);
+    memory_ran_out = false;
     json_t *root = json_loadb(length ? bytes : "", length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (root) {
-        *ret_root = root;
-        return 0;
-    }
-    if (json_error_code(&error) == json_error_out_of_memory)
+    if (memory_ran_out) {
+        json_decref(root);
         return el_fail(EL_ENOMEM, "%s: no memory to parse JSON of %zu bytes", what, length);
-    return el_fail(EL_EFORMAT, "%s:%d:%d: invalid JSON: %s", what, error.line, error.column, error.text);
+    }
+    if (!root)
+        return el_fail(EL_EFORMAT, "%s:%d:%d: invalid JSON: %s", what, error.line, error.column, error.text);
+    *ret_root = root;
+    return 0;
 }
 
 int el_json_parse_file(const char *path, size_t limit, json_t **ret_root) {

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Torture: the N-th allocation fails, for every N, while a model loads and while a text is embedded. Each run
+// ends in EL_ENOMEM or in a right result, nothing leaks, nothing hangs.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// cmocka.h wants the four above
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "common/tiny_model.h"
+#include "eleanor/eleanor.h"
+#include "failing_malloc.h"
+
+enum { MANY = 3 };
+
+static char *model;
+static const struct el_text texts[MANY] = {{"the cat sat on the mat .", 24}, {"a dog", 5}, {"zzz", 3}};
+static float expected[MANY * TINY_HIDDEN];
+
+static const struct el_embedder_options options = {.precision = "fp32", .threads = 2};
+
+static int prepare(void **state) {
+    (void)state;
+    struct el_embedder *embedder = NULL;
+    model = tiny_model_write(EL_F16); // half weights: loading converts, which allocates more
+    assert_int_equal(el_embedder_open(model, &options, &embedder), 0);
+    assert_int_equal(el_embed(embedder, texts, MANY, expected), 0);
+    el_embedder_close(embedder);
+    return 0;
+}
+
+static int clean(void **state) {
+    (void)state;
+    tiny_model_remove(model);
+    return 0;
+}
+
+// The message is made in the thread's own slot, so saying no needs no memory.
+static void check_refusal(int status) {
+    if (status != EL_ENOMEM) print_error("%s: %s\n", el_status_text(status), el_error_detail());
+    assert_int_equal(status, EL_ENOMEM);
+    assert_true(strlen(el_error_detail()) > 0);
+}
+
+static void load_with_failures(bool and_after) {
+    const long before = failing_malloc_live();
+    bool tripped = true;
+    long nth = 0, refusals = 0;
+    while (tripped) {
+        struct el_embedder *embedder = NULL;
+        failing_malloc_set(++nth, and_after);
+        int status = el_embedder_open(model, &options, &embedder);
+        tripped = failing_malloc_tripped();
+        failing_malloc_set(0, false);
+        if (status < 0) {
+            check_refusal(status);
+            assert_null(embedder);
+            refusals++;
+        }
+        el_embedder_close(embedder);
+        assert_int_equal(failing_malloc_live(), before);
+    }
+    print_message("load: %ld allocations, %ld refusals\n", nth - 1, refusals);
+    assert_true(refusals > 20);
+}
+
+static void embed_with_failures(bool and_after) {
+    const long before = failing_malloc_live();
+    bool tripped = true;
+    long nth = 0, refusals = 0;
+    while (tripped) {
+        struct el_embedder *embedder = NULL;
+        float got[MANY * TINY_HIDDEN];
+        assert_int_equal(el_embedder_open(model, &options, &embedder), 0); // cold: its arenas are empty
+        failing_malloc_set(++nth, and_after);
+        int status = el_embed(embedder, texts, MANY, got);
+        tripped = failing_malloc_tripped();
+        failing_malloc_set(0, false);
+        if (status < 0) {
+            check_refusal(status);
+            refusals++;
+        } else {
+            assert_memory_equal(got, expected, sizeof expected);
+        }
+        assert_int_equal(el_embed(embedder, texts, MANY, got), 0); // and it recovers
+        assert_memory_equal(got, expected, sizeof expected);
+        el_embedder_close(embedder);
+        assert_int_equal(failing_malloc_live(), before);
+    }
+    print_message("embed: %ld allocations, %ld refusals\n", nth - 1, refusals);
+    assert_true(nth > 5);
+    assert_true(!and_after || refusals > 2);
+}
+
+static void load_one_failure(void **state) {
+    (void)state;
+    load_with_failures(false);
+}
+
+static void load_all_failures(void **state) {
+    (void)state;
+    load_with_failures(true);
+}
+
+static void embed_one_failure(void **state) {
+    (void)state;
+    embed_with_failures(false);
+}
+
+static void embed_all_failures(void **state) {
+    (void)state;
+    embed_with_failures(true);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(load_one_failure),
+        cmocka_unit_test(load_all_failures),
+        cmocka_unit_test(embed_one_failure),
+        cmocka_unit_test(embed_all_failures),
+    };
+    return cmocka_run_group_tests_name("torture", tests, prepare, clean);
+}
