@@ -20,27 +20,29 @@ enum {
 struct el_tile {
     int rows;                  // 1 .. product->rows
     int columns;               // 1 .. product->columns: those that exist
-    int64_t depth;             // length of the sums
+    int64_t depth;             // units
     const void *activations;   // [rows][stride]
-    int64_t activation_stride; // elements
-    const void *panel;         // [depth / step][product->columns][step]
+    int64_t activation_stride; // units
+    const void *panel;         // [depth][product->columns] units
     const float *bias;         // [product->columns]
     enum el_act act;
     const float *residual; // [rows][out_stride], or NULL; may be out
     float *out;            // [rows][out_stride]
     int64_t out_stride;    // elements
     const char *ahead;     // bytes that the next panel's tiles will read: fetched into L2 meanwhile
-    int64_t ahead_bytes;   // of them, per element of depth
+    int64_t ahead_bytes;   // of them, per unit of depth
 };
 
 // One way to compute products. Each element's sum runs over the depth in one order, in one accumulator,
-// whatever the tile's height: that is what makes rows independent of their neighbours.
+// whatever the tile's height: that is what makes rows independent of their neighbours. Depth is counted in
+// units of 4 bytes, which hold one float, two bf16 or four int8.
 struct el_product {
     unsigned needs; // EL_CPU_*
     int rows;       // tallest tile
     int columns;    // width of every panel
-    int step;       // consecutive depth elements that lie together: 1 (fp32), 2 (bf16), 4 (int8)
     void (*tile)(const struct el_tile *tile);
+    // One row of activations, floats [depth], as the units that `tile` reads. NULL: the floats themselves.
+    void (*encode)(const float *row, int64_t depth, void *ret_units);
 };
 
 struct el_filling {
@@ -56,12 +58,14 @@ struct el_linear {
     enum el_precision precision;
     int64_t depth;   // in
     int64_t columns; // out
+    int64_t units;   // of depth
     int64_t panels;  // of product->columns columns; the last is padded with zeros
-    void *weights;   // [panels][depth / step][product->columns][step]
+    void *weights;   // [panels][units][product->columns] units
     float *bias;     // [panels][product->columns]; zeros where the model has none
     size_t bytes;
 };
 
+extern const struct el_product el_product_avx512_bf16;
 extern const struct el_filling el_filling_ref, el_filling_sse2, el_filling_avx2, el_filling_avx512,
     el_filling_neon;
 

@@ -6,29 +6,38 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "ops/encode.h"
 #include "ops/filling.h"
+
+enum {
+    UNIT = 4,         // bytes of a unit
+    ENCODE_ROWS = 32, // fewer are not worth waking a thread
+};
 
 static int64_t divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
 // Row n of W goes to column n % columns of panel n / columns.
-static void pack_row_fp32(const struct el_linear *linear, int64_t n, const float *row) {
+static void place_row(const struct el_linear *linear, int64_t n, const uint32_t *units) {
     int64_t columns = linear->product->columns;
-    float *panel = (float *)linear->weights + n / columns * columns * linear->depth;
-    for (int64_t k = 0; k < linear->depth; k++)
-        panel[k * columns + n % columns] = row[k];
+    uint32_t *panel = (uint32_t *)linear->weights + n / columns * columns * linear->units;
+    for (int64_t k = 0; k < linear->units; k++)
+        panel[k * columns + n % columns] = units[k];
 }
 
 static int pack(struct el_linear *linear, const struct el_tensor *weight, const struct el_tensor *bias) {
     int64_t depth = linear->depth;
     size_t element = el_dtype_size(weight->dtype);
     float *row el_auto_free = NULL;
+    uint32_t *units el_auto_free = NULL;
     int status = el_alloc((size_t)depth, sizeof *row, &row);
+    if (status == 0) status = el_alloc((size_t)linear->units, sizeof *units, &units);
     if (status < 0) return status;
     for (int64_t n = 0; n < linear->columns; n++) {
         el_to_f32(weight->dtype, (const char *)weight->data + (size_t)(n * depth) * element, depth, row);
-        pack_row_fp32(linear, n, row);
+        el_encode(linear->precision, row, depth, units);
+        place_row(linear, n, units);
     }
     if (bias && bias->data) el_to_f32(bias->dtype, bias->data, linear->columns, linear->bias);
     return 0;
@@ -58,10 +67,11 @@ int el_linear_open(const struct el_ops *ops, enum el_precision precision, const 
     linear->precision = precision;
     linear->columns = weight->dim[0];
     linear->depth = weight->dim[1];
+    linear->units = el_row_units(precision, linear->depth);
     linear->panels = divide_up(linear->columns, product->columns);
     size_t padded = (size_t)(linear->panels * product->columns);
     linear->bytes = sizeof *linear;
-    status = alloc_zeroed(padded, (size_t)linear->depth * sizeof(float), &linear->weights, &linear->bytes);
+    status = alloc_zeroed(padded, (size_t)linear->units * UNIT, &linear->weights, &linear->bytes);
     if (status == 0) status = alloc_zeroed(padded, sizeof(float), &linear->bias, &linear->bytes);
     if (status == 0) status = pack(linear, weight, bias);
     if (status < 0) {
@@ -88,36 +98,38 @@ struct job {
     const struct el_linear *weights;
     enum el_act act;
     int64_t rows;
-    const float *in;       // [rows][depth]
+    const void *in;        // [rows][units]
     const float *residual; // [rows][columns], or NULL
     float *out;            // [rows][columns]
     int tasks;
 };
 
-// All rows by one panel. The tiles' heights differ by one at most, so that none is left with a stub.
+// All rows by one panel. The tiles' heights differ by one at most, so that none is left with a stub. While
+// they run, each fetches its share of the next panel (behind the last there is none: fetching does not
+// fault).
 static void run_panel(const struct job *job, int64_t index) {
     const struct el_linear *weights = job->weights;
     const struct el_product *product = weights->product;
     int64_t tiles = divide_up(job->rows, product->rows), column = index * product->columns;
-    int64_t panel_bytes = product->columns * weights->depth * (int64_t)sizeof(float);
+    int64_t panel_bytes = weights->units * product->columns * UNIT;
     const char *panel = (const char *)weights->weights + index * panel_bytes;
     struct el_tile tile = {
         .columns = (int)EL_MIN(weights->columns - column, product->columns),
-        .depth = weights->depth,
-        .activation_stride = weights->depth,
+        .depth = weights->units,
+        .activation_stride = weights->units,
         .panel = panel,
         .bias = weights->bias + column,
         .act = job->act,
         .out_stride = weights->columns,
-        .ahead_bytes = divide_up(product->columns * (int64_t)sizeof(float), tiles),
+        .ahead_bytes = divide_up(product->columns * UNIT, tiles),
     };
     for (int64_t i = 0; i < tiles; i++) {
         int64_t first = job->rows * i / tiles, end = job->rows * (i + 1) / tiles;
         tile.rows = (int)(end - first);
-        tile.activations = job->in + first * weights->depth;
+        tile.activations = (const char *)job->in + first * weights->units * UNIT;
         tile.residual = job->residual ? job->residual + first * weights->columns + column : NULL;
         tile.out = job->out + first * weights->columns + column;
-        tile.ahead = panel + panel_bytes + i * tile.ahead_bytes * weights->depth;
+        tile.ahead = panel + panel_bytes + i * tile.ahead_bytes * weights->units;
         product->tile(&tile);
     }
 }
@@ -130,6 +142,32 @@ static void run_task(void *context, int task, int worker) {
         run_panel(job, panel);
 }
 
+struct encode_job {
+    const struct el_linear *weights;
+    const float *in; // [rows][depth]
+    char *units;     // [rows][weights->units]
+};
+
+static void encode_rows(const void *context, int64_t first, int64_t end) {
+    const struct encode_job *job = context;
+    const struct el_linear *weights = job->weights;
+    for (int64_t t = first; t < end; t++)
+        weights->product->encode(job->in + t * weights->depth, weights->depth,
+                                 job->units + t * weights->units * UNIT);
+}
+
+// Rows of floats as the units that the product reads, in scratch memory.
+static int encode_input(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                        const void **ret_units) {
+    struct encode_job job = {.weights = weights, .in = el_f32(in)};
+    int status =
+        el_arena_alloc(&exec->scratch, (size_t)in->dim[0], (size_t)weights->units * UNIT, &job.units);
+    if (status < 0) return status;
+    el_rows_run(exec, in->dim[0], ENCODE_ROWS, encode_rows, &job);
+    *ret_units = job.units;
+    return 0;
+}
+
 int el_linear_tiled(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
                     enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
     assert(in->dim[1] == weights->depth && out->dim[1] == weights->columns);
@@ -139,11 +177,14 @@ int el_linear_tiled(struct el_exec *exec, const struct el_tensor *in, const stru
         .weights = weights,
         .act = act,
         .rows = in->dim[0],
-        .in = el_f32(in),
+        .in = in->data,
         .residual = residual ? el_f32(residual) : NULL,
         .out = el_f32(out),
         .tasks = (int)EL_MIN(el_team_size(exec->team), weights->panels),
     };
-    el_team_run(exec->team, job.tasks, run_task, &job);
-    return 0;
+    struct el_arena_mark mark = el_arena_mark(&exec->scratch);
+    int status = weights->product->encode ? encode_input(exec, in, weights, &job.in) : 0;
+    if (status == 0) el_team_run(exec->team, job.tasks, run_task, &job);
+    el_arena_release(&exec->scratch, mark);
+    return status;
 }

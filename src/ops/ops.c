@@ -97,12 +97,23 @@ int el_precision_parse(const char *text, enum el_precision *ret_precision) {
     return el_fail(EL_EINVAL, "precision is auto, fp32, bf16 or int8, not \"%s\"", text);
 }
 
+static bool has_product(const struct el_ops *ops, enum el_precision precision) {
+    const struct el_product *product = ((const struct el_filling *)ops)->products[precision];
+    return product && runs_here(product->needs);
+}
+
+// The reference has every precision, to define them, but is faster in none.
+static enum el_precision fastest(const struct el_ops *ops) {
+    bool native = ops != &el_filling_ref.ops && has_product(ops, EL_PRECISION_BF16);
+    return native ? EL_PRECISION_BF16 : EL_PRECISION_FP32;
+}
+
 int el_ops_precision(const struct el_ops *ops, enum el_precision wanted, enum el_precision *ret_precision) {
-    const struct el_filling *filling = (const struct el_filling *)ops;
-    if (wanted == EL_PRECISION_AUTO) wanted = EL_PRECISION_FP32;
-    const struct el_product *product = filling->products[wanted];
-    if (!product || !runs_here(product->needs))
-        return el_fail(EL_EUNSUPPORTED, "this processor has no %s instructions that the %s operations use",
+    if (wanted == EL_PRECISION_AUTO) wanted = fastest(ops);
+    if (!has_product(ops, wanted))
+        return el_fail(EL_EUNSUPPORTED,
+                       "precision %s needs instructions that the %s operations do not use or this processor "
+                       "does not have; use auto or fp32",
                        el_precision_text(wanted), ops->name);
     *ret_precision = wanted;
     return 0;

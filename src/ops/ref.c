@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "ops/encode.h"
 #include "ops/filling.h"
 
 // (row - mean) / sqrt(variance + epsilon) * gamma + beta (Ba, Kiros, Hinton 2016).
@@ -64,26 +65,6 @@ static double activate(enum el_act act, double x) {
     return x;
 }
 
-// This filling's panels are one column wide, so `weights` is W [columns][depth].
-static int linear(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
-                  enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
-    (void)exec;
-    int64_t depth = weights->depth, columns = weights->columns;
-    for (int64_t t = 0; t < in->dim[0]; t++) {
-        const float *row = el_f32(in) + t * depth;
-        for (int64_t n = 0; n < columns; n++) {
-            const float *column = (const float *)weights->weights + n * depth;
-            double sum = weights->bias[n];
-            for (int64_t k = 0; k < depth; k++)
-                sum += (double)row[k] * column[k];
-            sum = activate(act, sum);
-            if (residual) sum += el_f32(residual)[t * columns + n];
-            el_f32(out)[t * columns + n] = (float)sum;
-        }
-    }
-    return 0;
-}
-
 static double dot(const float *a, const float *b, int64_t n) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
@@ -109,6 +90,33 @@ static void attend(const float *query, const float *keys, const float *values, i
             sum += weights[j] * values[j * stride + i];
         out[i] = (float)(sum / total);
     }
+}
+
+// This filling's panels are one column wide: `weights` holds the rows of W one after the other.
+static int linear(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                  enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
+    int64_t rows = in->dim[0], depth = weights->depth, columns = weights->columns;
+    size_t row_bytes = (size_t)weights->units * 4;
+    char *units;
+    float *seen, *column; // [rows][depth], [depth]: what the precision leaves of the input and of a row of W
+    struct el_arena_mark mark = el_arena_mark(&exec->scratch);
+    int status = el_arena_alloc(&exec->scratch, row_bytes, 1, &units);
+    if (status == 0) status = el_arena_alloc(&exec->scratch, (size_t)(rows * depth), sizeof *seen, &seen);
+    if (status == 0) status = el_arena_alloc(&exec->scratch, (size_t)depth, sizeof *column, &column);
+    for (int64_t t = 0; t < rows && status == 0; t++) {
+        el_encode(weights->precision, el_f32(in) + t * depth, depth, units);
+        el_decode(weights->precision, units, depth, seen + t * depth);
+    }
+    for (int64_t n = 0; n < columns && status == 0; n++) {
+        el_decode(weights->precision, (const char *)weights->weights + (size_t)n * row_bytes, depth, column);
+        for (int64_t t = 0; t < rows; t++) {
+            double y = activate(act, dot(seen + t * depth, column, depth) + weights->bias[n]);
+            if (residual) y += el_f32(residual)[t * columns + n];
+            el_f32(out)[t * columns + n] = (float)y;
+        }
+    }
+    el_arena_release(&exec->scratch, mark);
+    return status;
 }
 
 static int attention(struct el_exec *exec, const struct el_tensor *qkv, const struct el_seqs *seqs, int heads,
@@ -168,7 +176,8 @@ int el_l2_normalize_plain(struct el_exec *exec, struct el_tensor *inout) {
     return 0;
 }
 
-static const struct el_product product_fp32 = {.rows = 1, .columns = 1, .step = 1};
+// Panels are one column wide; the loops of `linear` need no tile.
+static const struct el_product product = {.rows = 1, .columns = 1};
 
 const struct el_filling el_filling_ref = {
     .ops =
@@ -181,5 +190,5 @@ const struct el_filling el_filling_ref = {
             .pool = el_pool_plain,
             .l2_normalize = el_l2_normalize_plain,
         },
-    .products = {[EL_PRECISION_FP32] = &product_fp32},
+    .products = {[EL_PRECISION_FP32] = &product, [EL_PRECISION_BF16] = &product},
 };

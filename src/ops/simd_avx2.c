@@ -4,5 +4,6 @@
 #define NEEDS EL_CPU_AVX2
 #define LANES 8
 #define TILE_ROWS 6
+#define PRODUCT_BF16 NULL
 
 #include "ops/simd.inc"

@@ -4,5 +4,6 @@
 #define NEEDS EL_CPU_AVX512
 #define LANES 16
 #define TILE_ROWS 14
+#define PRODUCT_BF16 &el_product_avx512_bf16
 
 #include "ops/simd.inc"

@@ -4,5 +4,6 @@
 #define NEEDS 0
 #define LANES 4
 #define TILE_ROWS 6
+#define PRODUCT_BF16 NULL
 
 #include "ops/simd.inc"
