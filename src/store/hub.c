@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -251,10 +252,8 @@ static int fail_connection(const struct transfer *transfer, CURLcode result) {
     const struct el_hub *hub = transfer->hub;
     const char *reason = *hub->reason ? hub->reason : curl_easy_strerror(result);
     if (hub->has_answered)
-        return el_fail(EL_ENET,
-                       "the connection to %s was lost (%s) while fetching %s; run the same command "
-                       "again to go on from there",
-                       hub->endpoint, reason, transfer->what);
+        return el_fail(EL_ENET, "the connection to %s was lost while fetching %s (%s)", hub->endpoint,
+                       transfer->what, reason);
     return el_fail(EL_ENET,
                    "cannot reach %s (%s); check the network and the proxy, set HF_ENDPOINT to a "
                    "mirror, or bring the model's files from elsewhere and run `eleanor import PATH`",
@@ -265,6 +264,7 @@ static int fail_connection(const struct transfer *transfer, CURLcode result) {
 static int try_once(struct transfer *transfer, const char *url, bool *ret_again) {
     struct el_hub *hub = transfer->hub;
     CURL *curl = hub->curl;
+    char range[32];
     transfer->offset = transfer->sink ? transfer->sink->size : 0;
     transfer->has_body = false;
     transfer->failure = 0;
@@ -273,7 +273,9 @@ static int try_once(struct transfer *transfer, const char *url, bool *ret_again)
     if (transfer->text) el_str_clear(transfer->text);
     hub->reason[0] = '\0';
     curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)transfer->offset);
+    // As a plain range: curl's own way to resume fails where a server sends the whole file instead.
+    snprintf(range, sizeof range, "%" PRIu64 "-", transfer->offset);
+    curl_easy_setopt(curl, CURLOPT_RANGE, transfer->offset ? range : NULL);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -310,7 +312,8 @@ static int request(struct transfer *transfer, const char *url) {
         if (status == 0 || !again) return status;
         if (transfer->sink && transfer->sink->size > before) attempt = 0;
         if (attempt + 1 >= MAX_ATTEMPTS || ever >= MAX_ATTEMPTS_EVER)
-            return el_fail_in(status, "given up after %d tries", ever);
+            return el_fail(status, "%s; given up after %d tries, the same command goes on from there",
+                           el_error_detail(), ever);
         pause_before(transfer, attempt);
     }
 }

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the store share: the files of a model that never was, and what the store holds afterwards."""
+import hashlib
+import json
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
+from harness import BINARY, CliTest  # noqa: E402  (the path comes first)
+
+__all__ = ["BINARY", "StoreTest", "model_files", "sha256"]
+
+
+def model_files(weights=300_000, seed=1):
+    """The store looks at names, sizes and sums alone: the weights may be any bytes that do not pack."""
+    return {
+        "config.json": b'{"model_type": "bert"}',
+        "tokenizer.json": b'{"model": {}}',
+        "modules.json": b"[]",
+        "1_Pooling/config.json": b"{}",
+        "model.safetensors": random.Random(seed).randbytes(weights),
+    }
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+class StoreTest(CliTest):
+    def installed(self):
+        """Names of the installed models, as `models --json` says."""
+        return [model["name"] for model in json.loads(self.expect(0, "models", "--json"))["installed"]]
+
+    def staged(self):
+        """Files that wait in the staging folder, relative to it."""
+        staging = self.path("models/.staging")
+        return sorted(os.path.relpath(os.path.join(folder, name), staging)
+                      for folder, _, names in os.walk(staging) for name in names)
+
+    def assert_nothing_installed(self):
+        self.assertEqual(self.installed(), [])
+        if os.path.isdir(self.path("models")):
+            self.assertEqual([name for name in os.listdir(self.path("models")) if name != ".staging"], [])
+
+    def assert_nothing_left(self):
+        self.assert_nothing_installed()
+        self.assertEqual(self.staged(), [])
+
+    def assert_installed(self, name, files):
+        folder = self.expect(0, "models", "path", name).decode().strip()
+        for path, content in files.items():
+            with open(os.path.join(folder, path), "rb") as file:
+                self.assertEqual(file.read(), content, path)
+        found = sorted(os.path.relpath(os.path.join(at, entry), folder)
+                       for at, _, entries in os.walk(folder) for entry in entries)
+        self.assertEqual(found, sorted([*files, "eleanor-model.json"]))
