@@ -124,7 +124,9 @@ static enum MHD_Result begin(struct el_server *server, struct MHD_Connection *co
     uint64_t size = body_size(connection);
     if (check_header(exchange, method, path, size) == 0) return MHD_YES;
     exchange->phase = EL_DISCARDING;
-    return size <= DISCARD_LIMIT || size == UINT64_MAX ? MHD_YES : answer(exchange);
+    if (size <= DISCARD_LIMIT || size == UINT64_MAX) return MHD_YES;
+    if (exchange->peer) el_linger(&server->lingerers, exchange->peer->fd);
+    return answer(exchange); // libmicrohttpd closes the connection after it
 }
 
 static void refuse(struct el_exchange *exchange) {

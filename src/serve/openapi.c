@@ -24,48 +24,46 @@
 // Per route: request parts, then responses without the 401 that goes with a key.
 static const struct {
     const char *request, *responses;
-} operations[EL_ROUTE_COUNT] =
-    {
-        [EL_ROUTE_create_embeddings] =
-            {"\"requestBody\":{\"required\":true,\"content\":" JSON_OF("EmbeddingsRequest") "},",
-             ANSWER("200", "One vector per input, in order", "Embeddings") "," ERROR(
-                 "400",
-                 "The body is not "
-                 "what is asked for; "
-                 "error.param names "
-                 "the member") "," ERROR("404", "No such model is served") "," ERROR("413",
-                                                                                     "More bytes, inputs or "
-                                                                                     "token ids than are "
-                                                                                     "taken") "," ERROR("415",
-                                                                                                        "The "
-                                                                                                        "body"
-                                                                                                        " is "
-                                                                                                        "not "
-                                                                                                        "JSO"
-                                                                                                        "N") "," RETRY("429",
-                                                                                                                       "The queue is full") "," RETRY("503",
-                                                                                                                                                      "Loading, shutting down or out "
-                                                                                                                                                      "of memory") "," ERROR("500",
-                                                                                                                                                                             "The "
-                                                                                                                                                                             "computa"
-                                                                                                                                                                             "tion "
-                                                                                                                                                                             "faile"
-                                                                                                                                                                             "d")},
-        [EL_ROUTE_list_models] = {"", ANSWER("200", "The models", "Models")},
-        [EL_ROUTE_get_model] = {"\"parameters\":[{\"name\":\"id\",\"in\":\"path\",\"required\":true,"
-                                "\"schema\":{\"type\":\"string\",\"minLength\":1}}],",
-                                ANSWER("200", "The model", "Model") "," ERROR("404",
-                                                                              "No such model is served")},
-        [EL_ROUTE_health] = {"",
-                             ANSWER("200", "All is well", "Health") "," ANSWER("503", "Not ready", "Health")},
-        [EL_ROUTE_livez] = {"", ANSWER("200", "Alive", "Status")},
-        [EL_ROUTE_readyz] = {"", ANSWER("200", "Ready", "Status") "," ANSWER("503", "Loading or draining",
-                                                                             "Status")},
-        [EL_ROUTE_metrics] = {"", TEXT("text/plain", "Prometheus' text format")},
-        [EL_ROUTE_openapi] = {"", "\"200\":{\"description\":\"This "
-                                  "document\",\"content\":{\"application/json\":{\"schema\":{\"type\":"
-                                  "\"object\"}}}}"},
-        [EL_ROUTE_page] = {"", TEXT("text/html", "The page")},
+} operations[EL_ROUTE_COUNT] = {
+    [EL_ROUTE_create_embeddings] =
+        {"\"requestBody\":{\"required\":true,\"content\":" JSON_OF("EmbeddingsRequest") "},",
+         ANSWER("200", "One vector per input, in order", "Embeddings") "," ERROR(
+             "400",
+             "The body is not "
+             "what is asked for; "
+             "error.param names "
+             "the member") "," ERROR("404",
+                                     "No such model is served") "," ERROR("413",
+                                                                          "More bytes, inputs or "
+                                                                          "token ids than are "
+                                                                          "taken") "," ERROR("415",
+                                                                                             "The "
+                                                                                             "body"
+                                                                                             " is "
+                                                                                             "not "
+                                                                                             "JSO"
+                                                                                             "N") "," RETRY("429",
+                                                                                                            "The queue is full") "," RETRY("503",
+                                                                                                                                           "Loading, shutting down or out "
+                                                                                                                                           "of memory") "," ERROR("500",
+                                                                                                                                                                  "The "
+                                                                                                                                                                  "computa"
+                                                                                                                                                                  "tion "
+                                                                                                                                                                  "faile"
+                                                                                                                                                                  "d")},
+    [EL_ROUTE_list_models] = {"", ANSWER("200", "The models", "Models")},
+    [EL_ROUTE_get_model] = {"\"parameters\":[{\"name\":\"id\",\"in\":\"path\",\"required\":true,"
+                            "\"schema\":{\"type\":\"string\",\"minLength\":1}}],",
+                            ANSWER("200", "The model", "Model") "," ERROR("404", "No such model is served")},
+    [EL_ROUTE_health] = {"", ANSWER("200", "All is well", "Health") "," ANSWER("503", "Not ready", "Health")},
+    [EL_ROUTE_livez] = {"", ANSWER("200", "Alive", "Status")},
+    [EL_ROUTE_readyz] = {"",
+                         ANSWER("200", "Ready", "Status") "," ANSWER("503", "Loading or draining", "Status")},
+    [EL_ROUTE_metrics] = {"", TEXT("text/plain", "Prometheus' text format")},
+    [EL_ROUTE_openapi] = {"", "\"200\":{\"description\":\"This "
+                              "document\",\"content\":{\"application/json\":{\"schema\":{\"type\":"
+                              "\"object\"}}}}"},
+    [EL_ROUTE_page] = {"", TEXT("text/html", "The page")},
 };
 
 static const char schemas[] =

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replies, by libmicrohttpd.
+// Replies, by libmicrohttpd, and what it replies by itself.
 #include "serve/reply.h"
 
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/error.h"
 #include "base/mem.h"
 
 void el_reply_done(struct el_reply *reply) {
@@ -42,14 +44,48 @@ static void add_headers(struct MHD_Response *response, const struct el_reply *re
 }
 
 bool el_reply_send(struct el_reply *reply, struct MHD_Connection *connection, bool last) {
+    struct el_str body = reply->body;
     struct MHD_Response *response =
-        reply->body.length ? MHD_create_response_from_buffer_with_free_callback(reply->body.length,
-                                                                                reply->body.data, el_free)
-                           : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+        MHD_create_response_from_buffer_with_free_callback(body.length, body.data, el_free);
     if (!response) return false;
-    if (reply->body.length) reply->body = (struct el_str){0}; // the response frees it
+    reply->body = (struct el_str){0}; // the response frees it
     add_headers(response, reply, last);
     enum MHD_Result queued = MHD_queue_response(connection, (unsigned)reply->status, response);
     MHD_destroy_response(response);
     return queued == MHD_YES;
+}
+
+// ---- libmicrohttpd's own replies ----
+
+// The text of a small page between <body> and </body>, without tags and entities.
+static int put_page_text(struct el_str *str, const char *page) {
+    const char *start = strstr(page, "<body>");
+    bool in_tag = false;
+    for (const char *p = start ? start : page; *p; p++) {
+        bool entity = *p == '&' && strchr(p, ';');
+        if (entity) p = strchr(p, ';');
+        in_tag = (in_tag && *p != '>') || *p == '<';
+        if (!in_tag && *p != '>') EL_TRY(el_str_putc(str, entity ? '\'' : *p));
+    }
+    return 0;
+}
+
+// What cannot be read as a request (no HTTP, a header too large, a wrong chunk) libmicrohttpd answers without
+// asking us, with an HTML page for which it calls this function. Every other user of it is in this folder and
+// uses the variant with a callback; so this definition, which the dynamic linker prefers over the library's,
+// puts those answers into the envelope that all others have.
+struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *buffer,
+                                                     enum MHD_ResponseMemoryMode mode) {
+    (void)size, (void)mode; // a constant string, always
+    el_auto(el_str_done) struct el_str text = {0};
+    struct el_str body = {0};
+    struct el_fault fault;
+    put_page_text(&text, buffer); // without memory: fewer words
+    el_fault_set(&fault, EL_FAULT_MALFORMED_REQUEST, NULL, "%s",
+                 text.length ? text.data : "malformed request");
+    if (el_fault_write(&fault, &body) < 0) el_str_clear(&body);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback(body.length, body.data, el_free);
+    if (response) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, EL_MEDIA_JSON);
+    return response;
 }

@@ -140,7 +140,7 @@ static int open_parts(struct el_server *server) {
     EL_TRY(el_roster_init(&server->roster, config));
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (server->epoll_fd < 0) return el_fail(EL_EIO, "cannot make an epoll set: %s", strerror(errno));
-    server->peers.epoll_fd = server->epoll_fd;
+    server->peers.epoll_fd = server->lingerers.epoll_fd = server->epoll_fd;
     EL_TRY(watch(server, server->mailbox.event_fd, &server->mailbox));
     EL_TRY(watch(server, server->signal_fd, &server->signal_fd));
     EL_TRY(start_http(server));
@@ -206,7 +206,7 @@ static void turn(struct el_server *server, int limit_ms) {
             take_mail(server);
         else if (tag == &server->signal_fd)
             take_signal(server);
-        else if (tag != server->daemon)
+        else if (tag != server->daemon && !el_linger_read(&server->lingerers, tag))
             el_peer_leave(tag); // peers are freed in MHD_run only, so all of these are alive
     }
     MHD_run(server->daemon);
@@ -250,6 +250,7 @@ int el_server_run(struct el_server *server, el_server_ready_fn *ready, void *con
         turn(server, SWEEP_MS);
         if (el_now_ns() - swept >= SWEEP_MS * UINT64_C(1000000)) {
             el_peers_sweep(&server->peers, false);
+            el_linger_sweep(&server->lingerers, false);
             swept = el_now_ns();
         }
         if (told || !atomic_load(&roster->through)) continue;
@@ -281,6 +282,7 @@ void el_server_close(struct el_server *server) {
         MHD_stop_daemon(server->daemon);
     else
         close_fd(server->listen_fd);
+    el_linger_sweep(&server->lingerers, true);
     el_roster_done(&server->roster);
     el_keys_done(&server->keys);
     el_mailbox_done(&server->mailbox);

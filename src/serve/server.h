@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "serve/clerk.h"
 #include "serve/keys.h"
+#include "serve/linger.h"
 #include "serve/metrics.h"
 #include "serve/peer.h"
 #include "serve/roster.h"
@@ -25,6 +26,7 @@ struct el_server {
     struct el_mailbox mailbox;
     struct el_clerk clerk;
     struct el_peers peers;
+    struct el_lingerers lingerers;
     struct MHD_Daemon *daemon;
     char daemon_log[256]; // the last thing that libmicrohttpd complained about
     int listen_fd, epoll_fd, signal_fd;
