@@ -60,13 +60,15 @@ static bool touches_word(const struct el_char_table *chars, const uint8_t *text,
            (match->stop < length && class_after(chars, text, match->stop, &ignored) & EL_CHAR_WORD);
 }
 
-// Widens the match over spaces, to the left not further than where the match before it ended.
+// Widens the match over spaces. To the left it gives way to what the match before has taken, which may be all
+// of it when a token is made of spaces.
 static void strip(const struct el_char_table *chars, const uint8_t *text, size_t length, size_t taken,
                   const struct el_added_token *token, struct el_added_match *match) {
     size_t step;
     while (token->lstrip && match->start > taken &&
            class_before(chars, text, match->start, &step) & EL_CHAR_SPACE)
         match->start = step;
+    if (token->lstrip) match->start = EL_MAX(match->start, taken);
     while (token->rstrip && match->stop < length &&
            class_after(chars, text, match->stop, &step) & EL_CHAR_SPACE)
         match->stop += step;
@@ -84,6 +86,7 @@ bool el_added_next(const struct el_added_set *set, const struct el_char_table *c
         if (token->single_word && touches_word(chars, text, length, &match)) continue;
         strip(chars, text, length, cursor->taken, token, &match);
         cursor->taken = match.stop;
+        if (match.start >= match.stop) continue;
         *ret_match = match;
         return true;
     }
