@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operation table's own facts: which fillings there are, precisions, stored float formats, and the
+// accuracy of the vectorised activations on a fine grid.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "ops/encode.h"
+#include "ops/ops.h"
+
+static void reference_is_last(void **state) {
+    (void)state;
+    int count = el_ops_count();
+    assert_true(count >= 1);
+    assert_string_equal(el_ops_at(count - 1)->name, "ref");
+    assert_null(el_ops_at(count));
+}
+
+static void the_environment_names_the_filling(void **state) {
+    (void)state;
+    const struct el_ops *ops;
+    assert_int_equal(setenv("ELEANOR_SIMD", "ref", 1), 0);
+    assert_int_equal(el_ops_find(NULL, &ops), 0);
+    assert_string_equal(ops->name, "ref");
+    assert_int_equal(unsetenv("ELEANOR_SIMD"), 0);
+    assert_int_equal(el_ops_find(NULL, &ops), 0);
+    assert_ptr_equal(ops, el_ops_at(0));
+}
+
+static void an_unknown_filling_is_answered_with_those_there_are(void **state) {
+    (void)state;
+    const struct el_ops *ops = NULL;
+    assert_int_equal(el_ops_find("mmx", &ops), EL_ENOENT);
+    assert_null(ops);
+    assert_non_null(strstr(el_error_detail(), "\"mmx\""));
+    assert_non_null(strstr(el_error_detail(), "ref"));
+}
+
+static void precisions_have_names(void **state) {
+    (void)state;
+    for (int p = EL_PRECISION_AUTO; p <= EL_PRECISION_INT8; p++) {
+        enum el_precision parsed;
+        assert_int_equal(el_precision_parse(el_precision_text((enum el_precision)p), &parsed), 0);
+        assert_int_equal(parsed, p);
+    }
+    enum el_precision untouched = EL_PRECISION_INT8;
+    assert_int_equal(el_precision_parse("fp64", &untouched), EL_EINVAL);
+    assert_int_equal(untouched, EL_PRECISION_INT8);
+    assert_non_null(strstr(el_error_detail(), "fp64"));
+}
+
+static void auto_is_a_precision_that_runs(void **state) {
+    (void)state;
+    for (int i = 0; i < el_ops_count(); i++) {
+        enum el_precision resolved = EL_PRECISION_AUTO;
+        assert_int_equal(el_ops_precision(el_ops_at(i), EL_PRECISION_AUTO, &resolved), 0);
+        assert_int_not_equal(resolved, EL_PRECISION_AUTO);
+        assert_int_equal(el_ops_precision(el_ops_at(i), EL_PRECISION_FP32, &resolved), 0);
+        assert_int_equal(resolved, EL_PRECISION_FP32);
+    }
+}
+
+// All 65,536 halves against the value that their fields say.
+static void halves_widen_exactly(void **state) {
+    (void)state;
+    for (uint32_t bits = 0; bits < 65536; bits++) {
+        uint16_t half = (uint16_t)bits;
+        int exponent = half >> 10 & 31, mantissa = half & 1023;
+        double want = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                      : exponent     ? ldexp(1024 + mantissa, exponent - 25)
+                                     : ldexp(mantissa, -24);
+        if (half & 0x8000) want = -want;
+        float got;
+        el_to_f32(EL_F16, &half, 1, &got);
+        if (isnan(want))
+            assert_true(isnan(got));
+        else
+            assert_true(got == (float)want && signbit(got) == signbit((float)want));
+    }
+}
+
+static uint16_t bf16_of(uint32_t float_bits) {
+    float value;
+    uint16_t halves[2];
+    memcpy(&value, &float_bits, sizeof value);
+    el_encode_bf16(&value, 1, halves);
+    assert_int_equal(halves[1], 0);
+    return halves[0];
+}
+
+static void bf16_rounds_to_nearest_even(void **state) {
+    (void)state;
+    assert_int_equal(bf16_of(0x3f800000), 0x3f80); // 1
+    assert_int_equal(bf16_of(0x3f808000), 0x3f80); // a tie goes to the even one below
+    assert_int_equal(bf16_of(0x3f818000), 0x3f82); // and above
+    assert_int_equal(bf16_of(0x3f808001), 0x3f81);
+    assert_int_equal(bf16_of(0xbf808001), 0xbf81);
+    assert_int_equal(bf16_of(0x7f7fffff), 0x7f80); // the largest float is nearest to infinity
+    assert_int_equal(bf16_of(0x7f800000), 0x7f80);
+    assert_int_equal(bf16_of(0x7f800001), 0x7fc0); // a NaN stays one
+    assert_int_equal(bf16_of(0xffffffff), 0xffff);
+}
+
+// y = act(x) through a product with a 1 x 1 matrix.
+static void activate(const struct el_ops *ops, enum el_act act, float *x, int64_t count, float *y) {
+    float one = 1;
+    struct el_exec exec = {.ops = ops};
+    struct el_tensor weight = el_tensor_2d(EL_F32, &one, 1, 1);
+    struct el_tensor in = el_tensor_2d(EL_F32, x, count, 1), out = el_tensor_2d(EL_F32, y, count, 1);
+    struct el_linear *linear;
+    el_arena_init(&exec.scratch);
+    assert_int_equal(el_linear_open(ops, EL_PRECISION_FP32, &weight, NULL, &linear), 0);
+    assert_int_equal(ops->linear(&exec, &in, linear, act, NULL, &out), 0);
+    el_linear_close(linear);
+    el_arena_done(&exec.scratch);
+}
+
+static double exact(enum el_act act, double x) {
+    switch (act) {
+    case EL_ACT_GELU:
+        return 0.5 * x * (1 + erf(x / sqrt(2)));
+    case EL_ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case EL_ACT_RELU:
+        return x > 0 ? x : 0;
+    case EL_ACT_SILU:
+        return x / (1 + exp(-x));
+    case EL_ACT_NONE:
+        break;
+    }
+    return x;
+}
+
+static void activations_are_accurate(void **state) {
+    (void)state;
+    enum { POINTS = 200001 }; // -10 .. 10
+    float *x el_auto_free = NULL, *y el_auto_free = NULL;
+    assert_int_equal(el_alloc(POINTS, sizeof *x, &x), 0);
+    assert_int_equal(el_alloc(POINTS, sizeof *y, &y), 0);
+    for (int i = 0; i < POINTS; i++)
+        x[i] = (float)(i - POINTS / 2) * 1e-4f;
+    for (int i = 0; i < el_ops_count(); i++)
+        for (int act = EL_ACT_NONE; act <= EL_ACT_SILU; act++) {
+            activate(el_ops_at(i), (enum el_act)act, x, POINTS, y);
+            for (int n = 0; n < POINTS; n++) {
+                double want = exact((enum el_act)act, x[n]), off = fabs(y[n] - want);
+                if (off > 5e-7 * fmax(1, fabs((double)x[n])))
+                    fail_msg("%s, activation %d of %.9g: %.9g, not %.9g", el_ops_at(i)->name, act, x[n], y[n],
+                             want);
+            }
+        }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reference_is_last),
+        cmocka_unit_test(the_environment_names_the_filling),
+        cmocka_unit_test(an_unknown_filling_is_answered_with_those_there_are),
+        cmocka_unit_test(precisions_have_names),
+        cmocka_unit_test(auto_is_a_precision_that_runs),
+        cmocka_unit_test(halves_widen_exactly),
+        cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(activations_are_accurate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
