@@ -36,6 +36,7 @@ struct options {
 struct slot {
     struct window *window;
     struct el_embed_request *request;
+    uint64_t input_end; // bytes of input up to the end of its texts
 
     bool done;
     int status;
@@ -48,6 +49,7 @@ struct window {
     pthread_cond_t changed;
     struct slot slot[WINDOW];
     size_t first, count;
+    uint64_t input_done; // bytes of input whose vectors are written
 };
 
 // The texts of the next request, laid end to end.
@@ -55,6 +57,7 @@ struct chunk {
     struct el_str bytes;
     size_t start[CHUNK_TEXTS + 1];
     size_t count;
+    uint64_t input_end; // bytes of input up to here
 };
 
 static void on_done(void *context, struct el_embed_request *request, int status) {
@@ -78,7 +81,7 @@ static int submit(struct window *window, struct el_embedder *embedder, const str
         inputs[i].text.length = length ? length : 1;
     }
     struct slot *slot = &window->slot[(window->first + window->count) % WINDOW];
-    *slot = (struct slot){.window = window};
+    *slot = (struct slot){.window = window, .input_end = chunk->input_end};
     int status = el_embed_submit(embedder, inputs, chunk->count, NULL, on_done, slot, &slot->request, NULL);
     if (status == 0) window->count++;
     return status;
@@ -96,6 +99,7 @@ static int take_oldest(struct window *window, struct el_vector_sink *sink) {
         status = el_vector_sink_put(sink, el_embed_request_vectors(slot->request),
                                     el_embed_request_count(slot->request));
     el_embed_request_close(slot->request);
+    window->input_done = slot->input_end;
     window->first = (window->first + 1) % WINDOW;
     window->count--;
     return status;
@@ -120,6 +124,7 @@ static int fill(struct chunk *chunk, struct el_text_source *source, struct el_st
         int status = el_str_append(&chunk->bytes, text->data, text->length);
         if (status < 0) return status;
         chunk->start[chunk->count] = chunk->bytes.length;
+        chunk->input_end = source->bytes_read - (source->end - source->begin);
     }
     return 1;
 }
@@ -145,10 +150,11 @@ static int pump(struct window *window, struct chunk *chunk, struct el_embedder *
         if (status < 0 || more < 0) break;
         if (chunk->count && window->count == WINDOW) status = take_oldest(window, sink);
         if (chunk->count && status == 0) status = submit(window, embedder, chunk);
-        el_progress_set(&progress, source->bytes_total ? source->bytes_read : sink->count);
+        el_progress_set(&progress, source->bytes_total ? window->input_done : sink->count);
     }
     if (more < 0) status = more;
     if (status == 0) status = take_all(window, sink);
+    if (status == 0) el_progress_set(&progress, source->bytes_total ? source->bytes_total : sink->count);
     el_progress_finish(&progress);
     return status;
 }
