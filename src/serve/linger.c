@@ -18,13 +18,13 @@ static void let_go(struct el_lingerer *lingerer) {
 }
 
 void el_linger(struct el_lingerers *lingerers, int fd) {
-    for (struct el_lingerer *free = lingerers->slot; free < lingerers->slot + EL_LINGERERS; free++) {
-        if (free->fd) continue;
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = free};
+    for (struct el_lingerer *slot = lingerers->slot; slot < lingerers->slot + EL_LINGERERS; slot++) {
+        if (slot->fd) continue;
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = slot};
         int copy = dup(fd);
         if (copy <= 0) return;
-        *free = (struct el_lingerer){copy, el_now_ns() + LINGER_NS};
-        if (epoll_ctl(lingerers->epoll_fd, EPOLL_CTL_ADD, copy, &event) < 0) let_go(free);
+        *slot = (struct el_lingerer){copy, el_now_ns() + LINGER_NS};
+        if (epoll_ctl(lingerers->epoll_fd, EPOLL_CTL_ADD, copy, &event) < 0) let_go(slot);
         return;
     }
 }

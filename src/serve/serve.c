@@ -175,13 +175,15 @@ const char *el_server_url(const struct el_server *server) {
 
 // ---- the loop ----
 
+// The first signal ends gently; it also puts the signals back to what they were, so that a second one ends
+// the process at once.
 static void take_signal(struct el_server *server) {
     struct signalfd_siginfo info;
-    while (read(server->signal_fd, &info, sizeof info) == sizeof info) {
-        if (server->draining) _exit(128 + (int)info.ssi_signo);
+    if (read(server->signal_fd, &info, sizeof info) == sizeof info) {
         el_info("signal %u: finishing %zu requests, then ending; a second signal ends at once",
                 info.ssi_signo, server->working);
         atomic_store(&server->stop, true);
+        pthread_sigmask(SIG_SETMASK, &server->old_signals, NULL);
     }
 }
 

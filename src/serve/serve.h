@@ -32,8 +32,8 @@ const char *el_server_url(const struct el_server *server);
 typedef void el_server_ready_fn(void *context, struct el_server *server);
 
 // Serves until SIGTERM, SIGINT or el_server_stop; then stops accepting, finishes what is in flight (for
-// drain_timeout_s at most) and returns 0. A second signal ends the process at once with 128 + its number.
-// When a model cannot be loaded it stops with that model's error.
+// drain_timeout_s at most) and returns 0. A second signal does what it did before el_server_open,
+// that is, it ends the process at once. When a model cannot be loaded it stops with that model's error.
 int el_server_run(struct el_server *server, el_server_ready_fn *ready /* may be NULL */, void *context);
 
 // Lets el_server_run drain and return. Any thread; may be called in `ready`.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Floats to decimals, quickly. A float needs 7 to 9 significant digits (fewer show as trailing zeros). With
+// Floats to decimals, quickly. A float needs 6 to 9 significant digits (fewer show as trailing zeros). With
 // D digits before the exponent it is an integer of D digits over a power of ten; both are exact doubles here,
 // so one division tells what a reader will get, and the first D that reads back right is the shortest.
 #include "serve/vector_text.h"
@@ -14,12 +14,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "base64 vectors are li
 
 enum {
     LONGEST_FLOAT = 24, // bytes of "-1.23456789e-38" and of "-0.0000123456789," with room
-    MIN_DIGITS = 7,
+    MIN_DIGITS = 6,
     MAX_DIGITS = 9,
 };
 // Plain decimals stand for SMALLEST <= |x| < LARGEST, which leaves a digit after the point; others are rare.
 #define SMALLEST 1e-5
-#define LARGEST 1e6
+#define LARGEST 1e5
 
 static const double powers_of_ten[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
                                        1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
@@ -30,7 +30,7 @@ static const char digit_pairs[] =
 
 // Digits of x before the point, for SMALLEST <= x < LARGEST; -2 for 0.00123.
 static int integer_digits(double x) {
-    int digits = 6;
+    int digits = 5;
     if (x < 1) {
         for (digits = 0; x * powers_of_ten[1 - digits] < 1;)
             digits--;
