@@ -165,10 +165,9 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
     char value[256];
     int64_t seconds;
     if (header_is(line, length, "x-linked-etag", value, sizeof value)) {
-        const char *etag = value + (*value == '"');
-        if (strlen(etag) >= EL_SHA256_TEXT - 1) value[EL_SHA256_TEXT - 1 + (etag - value)] = '\0';
-        for (size_t i = 0; el_sha256_is_text(etag) && i < EL_SHA256_TEXT; i++)
-            transfer->sha256[i] = (char)tolower((unsigned char)etag[i]);
+        char *etag = value + (*value == '"');
+        etag[strcspn(etag, "\"")] = '\0';
+        el_sha256_copy(etag, transfer->sha256);
     } else if (header_is(line, length, "content-range", value, sizeof value) &&
                el_starts_with(value, "bytes ")) {
         transfer->range_start = strtoull(value + strlen("bytes "), NULL, 10);
@@ -260,10 +259,9 @@ static int fail_connection(const struct transfer *transfer, CURLcode result) {
                    hub->endpoint, reason);
 }
 
-// One try. On failure *ret_again tells whether another may help.
-static int try_once(struct transfer *transfer, const char *url, bool *ret_again) {
-    struct el_hub *hub = transfer->hub;
-    CURL *curl = hub->curl;
+// Sets up the request for what the sink does not have yet.
+static void prepare(struct transfer *transfer, const char *url) {
+    CURL *curl = transfer->hub->curl;
     char range[32];
     transfer->offset = transfer->sink ? transfer->sink->size : 0;
     transfer->has_body = false;
@@ -271,18 +269,24 @@ static int try_once(struct transfer *transfer, const char *url, bool *ret_again)
     transfer->retry_after_s = 0;
     transfer->range_start = 0;
     if (transfer->text) el_str_clear(transfer->text);
-    hub->reason[0] = '\0';
-    curl_easy_setopt(curl, CURLOPT_URL, url);
+    transfer->hub->reason[0] = '\0';
     // As a plain range: curl's own way to resume fails where a server sends the whole file instead.
     snprintf(range, sizeof range, "%" PRIu64 "-", transfer->offset);
     curl_easy_setopt(curl, CURLOPT_RANGE, transfer->offset ? range : NULL);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
-    CURLcode result = curl_easy_perform(curl);
+}
+
+// One try. On failure *ret_again tells whether another may help.
+static int try_once(struct transfer *transfer, const char *url, bool *ret_again) {
+    struct el_hub *hub = transfer->hub;
+    prepare(transfer, url);
+    CURLcode result = curl_easy_perform(hub->curl);
     long code = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+    curl_easy_getinfo(hub->curl, CURLINFO_RESPONSE_CODE, &code);
     hub->has_answered |= code != 0;
     if (transfer->failure < 0) return transfer->failure;
     *ret_again = may_help_to_retry(hub, result, code);
@@ -347,8 +351,7 @@ static int read_file(const char *what, const json_t *object, struct el_hub_file 
     if (status == 0) status = el_strdup(path, &file->path);
     if (status < 0) return status;
     file->size = (uint64_t)size;
-    for (size_t i = 0; el_sha256_is_text(sha256) && i < EL_SHA256_TEXT; i++)
-        file->sha256[i] = (char)tolower((unsigned char)sha256[i]);
+    el_sha256_copy(sha256, file->sha256);
     return 0;
 }
 

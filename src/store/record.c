@@ -2,9 +2,6 @@
 // Reading and writing eleanor-model.json.
 #include "store/record.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -28,8 +25,7 @@ int el_record_add(struct el_record *record, const char *path, uint64_t size, con
     int status = el_realloc(&record->files, record->count + 1, sizeof *record->files);
     if (status == 0) status = el_strdup(path, &file.path);
     if (status < 0) return status;
-    for (size_t i = 0; i < EL_SHA256_TEXT - 1 && sha256[i]; i++)
-        file.sha256[i] = sha256[i];
+    el_sha256_copy(sha256, file.sha256);
     record->files[record->count++] = file;
     return 0;
 }
@@ -58,15 +54,18 @@ static json_t *to_json(const struct el_record *record) {
                      record->license, "verified", record->verified, "files", files);
 }
 
+static int append_text(const char *bytes, size_t length, void *context) {
+    return el_str_append(context, bytes, length);
+}
+
 int el_record_write(const struct el_record *record, const char *folder) {
     el_auto_json json_t *root = to_json(record);
-    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
-    if (!text) return el_fail(EL_ENOMEM, "no memory to write the record of %s", record->name);
     el_auto_free char *path = NULL;
+    el_auto(el_str_done) struct el_str text = {0};
+    if (!root || json_dump_callback(root, append_text, &text, JSON_INDENT(2)) < 0)
+        return el_fail(EL_ENOMEM, "no memory to write the record of %s", record->name);
     int status = el_path_join(folder, EL_RECORD_FILE, &path);
-    if (status == 0) status = el_write_file(path, text, strlen(text));
-    free(text); // jansson's
-    return status;
+    return status < 0 ? status : el_write_file(path, text.data, text.length);
 }
 
 static int read_text(const char *path, const json_t *object, const char *key, char **ret_text) {

@@ -2,6 +2,7 @@
 // SHA-256 as text, of bytes and of files.
 #include "store/sha256.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -52,4 +53,11 @@ int el_sha256_file(const char *path, uint64_t *ret_size, char ret_text[EL_SHA256
 
 bool el_sha256_is_text(const char *text) {
     return text && strspn(text, "0123456789abcdefABCDEF") == EL_SHA256_TEXT - 1 && !text[EL_SHA256_TEXT - 1];
+}
+
+void el_sha256_copy(const char *text, char ret_text[EL_SHA256_TEXT]) {
+    ret_text[0] = '\0';
+    if (!el_sha256_is_text(text)) return;
+    for (size_t i = 0; i < EL_SHA256_TEXT; i++)
+        ret_text[i] = (char)tolower((unsigned char)text[i]);
 }

@@ -21,6 +21,9 @@ void el_sha256_text(struct el_sha256 *sha, char ret_text[EL_SHA256_TEXT]); // en
 // Hashes the file at `path`. EL_ENOENT, EL_EIO.
 int el_sha256_file(const char *path, uint64_t *ret_size, char ret_text[EL_SHA256_TEXT]);
 
+// Takes over what stands for a sum somewhere else, in lower case; "" for what is none.
+void el_sha256_copy(const char *text, char ret_text[EL_SHA256_TEXT]);
+
 // True for 64 hexadecimal digits: what a hub calls a file may as well be a git hash or an opaque tag.
 bool el_sha256_is_text(const char *text);
 

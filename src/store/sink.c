@@ -34,7 +34,7 @@ int el_sink_open(const char *path, struct el_sink *ret_sink) {
 }
 
 int el_sink_resume(const char *path, struct el_sink *ret_sink) {
-    struct el_sink sink;
+    struct el_sink sink = {.fd = -1};
     int status = open_file(path, O_RDWR, &sink);
     if (status < 0) return status;
     uint8_t bytes[65536];

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "format/safetensors.h"
 #include "store/names.h"
 #include "store/store.h"
 #include "store/tree.h"
@@ -29,6 +30,13 @@ enum { README_LIMIT = 1 << 20 }; // bytes
 
 static void close_p(int *fd) {
     if (*fd >= 0) close(*fd);
+}
+
+// Takes a stage out of a variable that closes what it holds.
+static struct el_stage take(struct el_stage *stage) {
+    struct el_stage taken = *stage;
+    *stage = (struct el_stage){.lock = -1};
+    return taken;
 }
 
 static int lock_folder(const char *path, int how, int *ret_fd) {
@@ -85,8 +93,7 @@ int el_stage_resume(const char *key, const char *origin, struct el_stage *ret_st
     if (status == 0) status = lock_folder(stage.path, LOCK_EX | LOCK_NB, &stage.lock);
     if (status == 0) status = settle_origin(&stage, origin);
     if (status < 0) return status;
-    *ret_stage = stage;
-    stage = (struct el_stage){.lock = -1};
+    *ret_stage = take(&stage);
     return 0;
 }
 
@@ -118,8 +125,7 @@ int el_stage_open(struct el_stage *ret_stage) {
         return el_fail(EL_EIO, "cannot create a folder in %s: %s", staging, strerror(errno));
     status = lock_folder(stage.path, LOCK_EX | LOCK_NB, &stage.lock);
     if (status < 0) return status;
-    *ret_stage = stage;
-    stage = (struct el_stage){.lock = -1};
+    *ret_stage = take(&stage);
     return 0;
 }
 
@@ -179,11 +185,30 @@ static void drop_unlisted(struct el_record *record, const struct el_catalog_mode
     record->count = kept;
 }
 
+// Weights that no sum is known of are at least whole: a copy that was cut off shows in the file's own table.
+static int check_weights(const struct el_stage *stage) {
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < stage->record.count; i++) {
+        el_auto_free char *path = NULL;
+        struct el_safetensors *weights = NULL;
+        if (!el_ends_with(stage->record.files[i].path, ".safetensors")) continue;
+        status = el_path_join(stage->path, stage->record.files[i].path, &path);
+        if (status == 0) status = el_safetensors_open(path, &weights);
+        el_safetensors_close(weights);
+    }
+    return status;
+}
+
+static int check_unknown(const struct el_stage *stage) {
+    int status = check_is_complete(&stage->record);
+    return status < 0 ? status : check_weights(stage);
+}
+
 int el_stage_check(struct el_stage *stage, const struct el_catalog_model *model) {
     struct el_record *record = &stage->record;
     const struct el_catalog_file *row;
     record->verified = false;
-    if (!model || !el_catalog_file(model, 0)) return check_is_complete(record);
+    if (!model || !el_catalog_file(model, 0)) return check_unknown(stage);
     for (size_t i = 0; i < record->count; i++) {
         const struct el_record_file *file = &record->files[i];
         if (!el_catalog_lists(model, file->path)) continue;
@@ -266,8 +291,7 @@ int el_stage_take(const char *folder, struct el_stage *ret_stage) {
     if (status < 0) return status;
     if (rename(folder, stage.path) < 0) // over the empty stage
         return el_fail(EL_EIO, "cannot move %s away: %s", folder, strerror(errno));
-    *ret_stage = stage;
-    stage = (struct el_stage){.lock = -1};
+    *ret_stage = take(&stage);
     return 0;
 }
 

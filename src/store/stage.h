@@ -31,7 +31,7 @@ int el_stage_file(const struct el_stage *stage, const char *relative, char **ret
 
 // Holds the complete files against the catalog (NULL: a model that it does not know) and sets
 // record.verified; files that the catalog does not list are taken from the record of a model with known sums.
-// EL_ECHECKSUM, EL_EFORMAT (a file that must be there is not).
+// EL_ECHECKSUM, EL_EFORMAT (a file that must be there is not, or weights without known sums are cut off).
 int el_stage_check(struct el_stage *stage, const struct el_catalog_model *model);
 
 // The licence that the front matter of the stage's README.md names, as a new string; "" when there is none.

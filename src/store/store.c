@@ -64,11 +64,11 @@ int el_store_entry(const char *folder, struct el_model_entry *ret_entry) {
     if (status == EL_ENOENT) {
         status = entry_without_record(folder, &entry);
     } else {
-        entry = (struct el_model_entry){.name = el_steal(record.name),
-                                        .source = el_steal(record.source),
-                                        .license = el_steal(record.license),
-                                        .bytes = el_record_bytes(&record),
-                                        .verified = record.verified};
+        entry.name = el_steal(record.name);
+        entry.source = el_steal(record.source);
+        entry.license = el_steal(record.license);
+        entry.bytes = el_record_bytes(&record);
+        entry.verified = record.verified;
     }
     if (status == 0) status = el_strdup(folder, &entry.path);
     if (status < 0) return status;

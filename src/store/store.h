@@ -24,8 +24,8 @@ struct el_model_entry {
 int el_store_list(struct el_model_entry **ret_entries, size_t *ret_count);
 void el_store_list_done(struct el_model_entry *entries, size_t count);
 
-// The folder of a model by name, alias or hub id (by the catalog, case ignored), or `name` itself when it is a
-// path to a folder with a config.json. EL_ENOENT says `eleanor pull NAME` and names near ones.
+// The folder of a model by name, alias or hub id (by the catalog, case ignored), or `name` itself when it is
+// a path to a folder with a config.json. EL_ENOENT says `eleanor pull NAME` and names near ones.
 int el_store_find(const char *name, char **ret_path);
 // The canonical name that a name, alias or hub id stands for, as a new string; unknown ones stay as they are.
 int el_store_canonical(const char *name, char **ret_name);

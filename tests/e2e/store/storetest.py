@@ -4,22 +4,33 @@ import hashlib
 import json
 import os
 import random
+import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 from harness import BINARY, CliTest  # noqa: E402  (the path comes first)
 
-__all__ = ["BINARY", "StoreTest", "model_files", "sha256"]
+__all__ = ["BINARY", "StoreTest", "model_files", "safetensors", "sha256"]
 
 
-def model_files(weights=300_000, seed=1):
-    """The store looks at names, sizes and sums alone: the weights may be any bytes that do not pack."""
+def safetensors(size, content=None):
+    """A file of `size` bytes with one tensor, of random bytes (which do not pack) or `content` over and over."""
+    header = 128
+    count = (size - header) // 4
+    table = {"w": {"dtype": "F32", "shape": [count], "data_offsets": [0, 4 * count]}}
+    text = json.dumps(table).encode().ljust(header - 8)
+    data = content * (4 * count // len(content)) if content else random.Random(size).randbytes(4 * count)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def model_files(weights=300_000):
+    """The store looks at names, sizes, sums, and whether the weights are whole."""
     return {
         "config.json": b'{"model_type": "bert"}',
         "tokenizer.json": b'{"model": {}}',
         "modules.json": b"[]",
         "1_Pooling/config.json": b"{}",
-        "model.safetensors": random.Random(seed).randbytes(weights),
+        "model.safetensors": safetensors(weights),
     }
 
 

@@ -12,7 +12,7 @@ import tarfile
 import unittest
 import zipfile
 
-from storetest import BINARY, StoreTest, model_files, sha256
+from storetest import BINARY, StoreTest, model_files, safetensors, sha256
 
 
 def zip_of(files, method=zipfile.ZIP_DEFLATED):
@@ -100,7 +100,7 @@ class Kinds(ImportTest):
     def test_nearest_to_the_top_is_the_model(self):
         """A Dense step of sentence-transformers has config and weights of its own."""
         self.files["2_Dense/config.json"] = b"{}"
-        self.files["2_Dense/model.safetensors"] = b"dense"
+        self.files["2_Dense/model.safetensors"] = safetensors(1000)
         self.expect(0, "import", self.path("a.zip", zip_of(self.files)))
         self.assert_installed("a", self.files)
 
@@ -149,6 +149,10 @@ class Wrong(ImportTest):
     def test_model_without_tokenizer(self):
         del self.files["tokenizer.json"]
         self.refuse("a.zip", zip_of(self.files), "neither tokenizer.json nor vocab.txt")
+
+    def test_weights_that_were_cut_off(self):
+        self.files["model.safetensors"] = self.files["model.safetensors"][:-1000]
+        self.refuse("a.zip", zip_of(self.files), "model.safetensors")
 
     def test_several_models(self):
         self.refuse("a.zip", zip_of({**below("x", self.files), **below("y", self.files)}),

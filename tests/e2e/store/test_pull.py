@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 from hub import COMMIT, Hub
-from storetest import BINARY, StoreTest, model_files, sha256
+from storetest import BINARY, StoreTest, model_files, safetensors, sha256
 
 REPO = "owner/tiny"
 WEIGHTS = "model.safetensors"
@@ -61,7 +61,7 @@ class Plain(PullTest):
 
     def test_replaces_when_asked(self):
         self.pull()
-        self.files[WEIGHTS] = b"new" * 1000
+        self.files[WEIGHTS] = safetensors(1000, b"new!")
         self.hub.repos[REPO] = dict(self.files)
         self.expect(0, "pull", REPO, "--replace")
         self.assert_installed(REPO, self.files)
