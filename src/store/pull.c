@@ -175,22 +175,37 @@ static int staged_bytes(const struct pull *pull, const struct planned *planned, 
     return 0;
 }
 
-static int fetch_all(struct pull *pull) {
+// Bytes of the whole plan, and how many of them earlier tries left.
+static int measure(const struct pull *pull, uint64_t *ret_total, uint64_t *ret_there) {
     uint64_t total = 0, there = 0, bytes = 0;
-    int status = 0;
-    for (size_t i = 0; status == 0 && i < pull->count; i++) {
-        status = staged_bytes(pull, &pull->plan[i], &bytes);
+    for (size_t i = 0; i < pull->count; i++) {
+        int status = staged_bytes(pull, &pull->plan[i], &bytes);
+        if (status < 0) return status;
         there += EL_MIN(bytes, pull->plan[i].size);
         total += pull->plan[i].size;
     }
+    *ret_total = total;
+    *ret_there = there;
+    return 0;
+}
+
+// After a failure: where a disk is full, what is there of the model is the first to go; else it is kept for
+// the next try when there is any.
+static void settle_stage(struct pull *pull, int status) {
+    uint64_t total, there = 0;
+    bool is_empty = measure(pull, &total, &there) == 0 && there == 0;
+    if (status == EL_EIO || is_empty) el_stage_discard(&pull->stage);
+}
+
+static int fetch_all(struct pull *pull) {
+    uint64_t total, there;
+    int status = measure(pull, &total, &there);
     if (status == 0) status = el_disk_check(pull->stage.path, total - there);
-    if (status < 0) return status;
-    el_progress_start(pull->options->progress, pull->name, NULL, total, there);
+    if (status == 0) el_progress_start(pull->options->progress, pull->name, NULL, total, there);
     for (size_t i = 0; status == 0 && i < pull->count; i++)
         status = fetch_file(pull, &pull->plan[i]);
     el_progress_finish(pull->options->progress);
-    // Where a disk is full, what is there of the model is the first to go.
-    if (status == EL_EIO) el_stage_discard(&pull->stage);
+    if (status < 0) settle_stage(pull, status);
     return status;
 }
 

@@ -5,12 +5,13 @@ import json
 import os
 import random
 import struct
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 from harness import BINARY, CliTest  # noqa: E402  (the path comes first)
 
-__all__ = ["BINARY", "StoreTest", "model_files", "safetensors", "sha256"]
+__all__ = ["BINARY", "StoreTest", "default_model", "model_files", "safetensors", "sha256"]
 
 
 def safetensors(size, content=None):
@@ -36,6 +37,15 @@ def model_files(weights=300_000):
 
 def sha256(content):
     return hashlib.sha256(content).hexdigest()
+
+
+def default_model(test):
+    """The folder of all-MiniLM-L6-v2 in the store of who runs the tests; skips where it is not."""
+    found = subprocess.run([BINARY, "models", "path", "all-MiniLM-L6-v2"], stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL, check=False, text=True)
+    if found.returncode:
+        test.skipTest("all-MiniLM-L6-v2 is not installed: eleanor pull all-MiniLM-L6-v2")
+    return found.stdout.strip()
 
 
 class StoreTest(CliTest):

@@ -7,12 +7,11 @@ import json
 import os
 import resource
 import struct
-import subprocess
 import tarfile
 import unittest
 import zipfile
 
-from storetest import BINARY, StoreTest, model_files, safetensors, sha256
+from storetest import StoreTest, default_model, model_files, safetensors, sha256
 
 
 def zip_of(files, method=zipfile.ZIP_DEFLATED):
@@ -121,12 +120,8 @@ class Kinds(ImportTest):
 
     def test_known_weights_are_known_under_any_name(self):
         """The default model, where this machine has it, by its weights alone."""
-        found = subprocess.run([BINARY, "models", "path", "all-MiniLM-L6-v2"], stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, check=False, text=True)
-        if found.returncode:
-            self.skipTest("all-MiniLM-L6-v2 is not installed: eleanor pull all-MiniLM-L6-v2")
         link = self.path("anything")
-        os.symlink(found.stdout.strip(), link)
+        os.symlink(default_model(self), link)
         facts = json.loads(self.expect(0, "import", link, "--json"))
         self.assertEqual((facts["name"], facts["verified"]), ("all-MiniLM-L6-v2", True))
         facts = json.loads(self.expect(0, "import", link, "--json", "--name", "mine"))

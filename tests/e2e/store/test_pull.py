@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 from hub import COMMIT, Hub
-from storetest import BINARY, StoreTest, model_files, safetensors, sha256
+from storetest import BINARY, StoreTest, default_model, model_files, safetensors, sha256
 
 REPO = "owner/tiny"
 WEIGHTS = "model.safetensors"
@@ -52,6 +52,23 @@ class Plain(PullTest):
         paths = [path for path, _ in self.hub.requests_of("hub")]
         self.assertIn(f"/api/models/{REPO}/revision/refs%2Fpr%2F1?blobs=true", paths)
         self.assertTrue(all(f"/resolve/{COMMIT}/" in path for path in paths[1:]), paths)
+
+    def test_default_model_is_verified(self):
+        """The real files, where this machine has them, with a cut in the middle."""
+        folder, name = default_model(self), "sentence-transformers/all-MiniLM-L6-v2"
+        files = {}
+        for at, _, entries in os.walk(folder):
+            for entry in entries:
+                path = os.path.join(at, entry)
+                with open(path, "rb") as file:
+                    files[os.path.relpath(path, folder)] = file.read()
+        del files["eleanor-model.json"]
+        self.hub.repos[name] = files
+        self.hub.cut[WEIGHTS] = [50_000_000]
+        facts = json.loads(self.expect(0, "pull", "MiniLM", "--json"))
+        self.assertEqual((facts["name"], facts["verified"]), ("all-MiniLM-L6-v2", True))
+        self.assertEqual(self.ranges(), [None, "bytes=50000000-"])
+        self.assert_installed("all-MiniLM-L6-v2", files)
 
     def test_leaves_an_installed_model_alone(self):
         self.pull()
@@ -272,6 +289,7 @@ class Unreachable(PullTest):
             port = server.getsockname()[1]
         self.pull(1, [f"cannot reach http://127.0.0.1:{port}", "HF_ENDPOINT", "eleanor import PATH"],
                   env={"HF_ENDPOINT": f"http://127.0.0.1:{port}/"})
+        self.pull(1, "cannot reach", name="minilm", env={"HF_ENDPOINT": f"http://127.0.0.1:{port}"})
         self.assert_nothing_left()
 
     def test_proxy_of_the_environment(self):

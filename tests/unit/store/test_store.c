@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store itself: its place, stages, records, and that a commit is whole or not at all.
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,17 +21,16 @@
 #include "store/tree.h"
 
 static int make_home(void **state) {
-    char *home = strdup("/tmp/eleanor-store-XXXXXX");
-    if (!home || !mkdtemp(home)) return -1;
+    static char home[64];
+    snprintf(home, sizeof home, "/tmp/eleanor-store-XXXXXX");
+    if (!mkdtemp(home)) return -1;
     setenv("ELEANOR_HOME", home, 1);
     *state = home;
     return 0;
 }
 
 static int remove_home(void **state) {
-    int status = el_tree_remove(*state);
-    free(*state);
-    return status;
+    return el_tree_remove(*state);
 }
 
 // A safetensors file without tensors: the length of its table, the table.
