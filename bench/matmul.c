@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products of all-MiniLM-L6-v2, ours and oneDNN's in the same run: each shape again and again (its
+// weights stay in the cache), and all 24 in the model's order (each product's weights come from L3 or
+// memory). The last line is one JSON object.
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "matmul_peer.h"
+#include "ops/ops.h"
+
+enum { LAYERS = 6, SHAPES = 4, MOST_REPEATS = 2000, MOST_THREADS = 2 };
+
+static const struct shape {
+    const char *text;
+    int64_t depth, columns;
+} shapes[SHAPES] = {{"384 -> 1152", 384, 1152},
+                    {"384 -> 384", 384, 384},
+                    {"384 -> 1536", 384, 1536},
+                    {"1536 -> 384", 1536, 384}};
+
+static const int64_t row_counts[] = {16, 64, 128, 256, 512};
+
+// One shape of one number of rows: ours and the peer's.
+struct product {
+    struct el_tensor in, out;
+    struct el_linear *linear[LAYERS];
+    struct peer *peer; // NULL where there is none
+};
+
+struct bench {
+    struct el_exec exec;
+    enum el_precision precision;
+    int64_t rows;
+    struct product products[SHAPES];
+    bool peer; // whose turn it is
+};
+
+struct rate {
+    double best, median; // GFLOP/s; 0: not measured
+};
+
+static void or_exit(int status) {
+    if (status == 0) return;
+    fprintf(stderr, "bench_matmul: %s: %s\n", el_status_text(status), el_error_detail());
+    exit(1);
+}
+
+static float *new_floats(int64_t count) {
+    float *values;
+    or_exit(el_alloc_aligned((size_t)count, sizeof *values, &values));
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)(i * 7919 % 2001 - 1000) * 1e-3f;
+    return values;
+}
+
+static void open_products(struct bench *bench) {
+    for (int s = 0; s < SHAPES; s++) {
+        struct product *product = &bench->products[s];
+        int64_t depth = shapes[s].depth, columns = shapes[s].columns;
+        product->in = el_tensor_2d(EL_F32, new_floats(bench->rows * depth), bench->rows, depth);
+        product->out = el_tensor_2d(EL_F32, new_floats(bench->rows * columns), bench->rows, columns);
+        struct el_tensor weight = el_tensor_2d(EL_F32, new_floats(columns * depth), columns, depth);
+        for (int l = 0; l < LAYERS; l++)
+            or_exit(el_linear_open(bench->exec.ops, bench->precision, &weight, NULL, &product->linear[l]));
+        el_free(weight.data);
+        if (peer_name() &&
+            peer_open(bench->precision, bench->rows, depth, columns, LAYERS, &product->peer) < 0)
+            printf("# no peer for %s %s: %s\n", el_precision_text(bench->precision), shapes[s].text,
+                   el_error_detail());
+    }
+}
+
+static void close_products(struct bench *bench) {
+    for (int s = 0; s < SHAPES; s++) {
+        struct product *product = &bench->products[s];
+        for (int l = 0; l < LAYERS; l++)
+            el_linear_close(product->linear[l]);
+        peer_close(product->peer);
+        el_free(product->in.data);
+        el_free(product->out.data);
+    }
+    memset(bench->products, 0, sizeof bench->products);
+}
+
+static void run_one(struct bench *bench, int shape, int layer) {
+    struct product *product = &bench->products[shape];
+    if (bench->peer)
+        peer_run(product->peer, layer);
+    else
+        or_exit(bench->exec.ops->linear(&bench->exec, &product->in, product->linear[layer], EL_ACT_NONE, NULL,
+                                        &product->out));
+}
+
+// `shape` < 0: all, layer after layer.
+static void run(struct bench *bench, int shape) {
+    if (shape >= 0) {
+        run_one(bench, shape, 0);
+        return;
+    }
+    for (int l = 0; l < LAYERS; l++)
+        for (int s = 0; s < SHAPES; s++)
+            run_one(bench, s, l);
+}
+
+static double work(const struct bench *bench, int shape) {
+    double sum = 0;
+    for (int s = 0; s < SHAPES; s++)
+        if (shape < 0 || s == shape)
+            sum +=
+                2.0 * (double)(bench->rows * shapes[s].depth * shapes[s].columns) * (shape < 0 ? LAYERS : 1);
+    return sum;
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static struct rate measure(struct bench *bench, int shape, bool peer, double seconds) {
+    static double took[MOST_REPEATS]; // ns
+    int count = 0;
+    bench->peer = peer;
+    for (int s = 0; peer && s < SHAPES; s++)
+        if (!bench->products[s].peer) return (struct rate){0};
+    run(bench, shape); // warm
+    uint64_t begin = el_now_ns();
+    while (count < MOST_REPEATS && (count < 3 || (double)(el_now_ns() - begin) < seconds * 1e9)) {
+        uint64_t start = el_now_ns();
+        run(bench, shape);
+        took[count++] = (double)(el_now_ns() - start);
+    }
+    qsort(took, (size_t)count, sizeof *took, by_size);
+    return (struct rate){.best = work(bench, shape) / took[0],
+                         .median = work(bench, shape) / took[count / 2]};
+}
+
+// What the last line tells: all layers at 128 rows on one thread, against the peer's hottest rate.
+struct summary {
+    double ours, peer, limit;
+};
+
+static void measure_rows(struct bench *bench, int threads, double seconds, struct summary *summary) {
+    for (int shape = -1; shape < SHAPES; shape++) {
+        struct rate ours = measure(bench, shape, false, seconds), peer = measure(bench, shape, true, seconds);
+        printf("%-5s %7d %5lld  %-14s %9.1f %9.1f   %9.1f %9.1f   %5.2f\n",
+               el_precision_text(bench->precision), threads, (long long)bench->rows,
+               shape < 0 ? "all 24 in turn" : shapes[shape].text, ours.best, ours.median, peer.best,
+               peer.median, peer.best > 0 ? ours.best / peer.best : 0);
+        fflush(stdout);
+        if (threads == 1 && shape >= 0) summary->limit = EL_MAX(summary->limit, peer.best);
+        if (threads != 1 || shape >= 0 || bench->rows != 128) continue;
+        summary->ours = ours.best;
+        summary->peer = peer.best;
+    }
+}
+
+static void measure_precision(const struct el_ops *ops, enum el_precision precision, double seconds,
+                              struct summary *summary) {
+    struct el_team *team = NULL;
+    or_exit(el_team_open(MOST_THREADS, false, &team));
+    for (int threads = 1; threads <= MOST_THREADS; threads++)
+        for (size_t r = 0; r < EL_COUNT(row_counts); r++) {
+            struct bench bench = {.precision = precision, .rows = row_counts[r]};
+            bench.exec = (struct el_exec){.ops = ops, .team = threads > 1 ? team : NULL};
+            el_arena_init(&bench.exec.scratch);
+            peer_threads(threads);
+            open_products(&bench);
+            measure_rows(&bench, threads, seconds, summary);
+            close_products(&bench);
+            el_arena_done(&bench.exec.scratch);
+        }
+    el_team_close(team);
+}
+
+static void print_summary(const struct el_ops *ops, const struct summary *summaries) {
+    printf("{\"bench\":\"matmul\",\"unit\":\"GFLOP/s\",\"ops\":\"%s\",\"what\":\"all 24 products of "
+           "all-MiniLM-L6-v2 in turn, 128 rows, 1 thread; the limit is the peer's best on one hot product\"",
+           ops->name);
+    static const char *const keys[] = {"ours", "peers", "ratio_vs_best", "share_of_limit"};
+    for (size_t k = 0; k < EL_COUNT(keys); k++) {
+        printf(",\"%s\":{", keys[k]);
+        if (k == 1) printf("\"onednn\":{");
+        for (int p = EL_PRECISION_FP32, first = 1; p <= EL_PRECISION_INT8; p++) {
+            const struct summary *s = &summaries[p];
+            if (s->ours == 0) continue;
+            double values[] = {s->ours, s->peer, s->peer > 0 ? s->ours / s->peer : 0,
+                               s->limit > 0 ? s->ours / s->limit : 0};
+            printf("%s\"%s\":%.3f", first ? "" : ",", el_precision_text((enum el_precision)p), values[k]);
+            first = 0;
+        }
+        printf(k == 1 ? "}}" : "}");
+    }
+    printf("}\n");
+}
+
+int main(int argc, char **argv) {
+    double seconds = 0.15; // per figure
+    const char *name = NULL;
+    const struct el_ops *ops;
+    struct summary summaries[EL_PRECISION_INT8 + 1] = {{0}};
+    for (int option; (option = getopt(argc, argv, "o:s:")) != -1;)
+        if (option == 'o')
+            name = optarg;
+        else if (option != 's' || el_parse_f64(optarg, 0.001, 60, &seconds) < 0) {
+            fprintf(stderr, "usage: bench_matmul [-o FILLING] [-s SECONDS_PER_FIGURE]\n");
+            return 2;
+        }
+    or_exit(el_ops_find(name, &ops));
+    printf("# ours: %s; peer: %s\n", ops->name, peer_name() ? peer_name() : "NONE, oneDNN is not installed");
+    printf("# GFLOP/s         rows  product        ours best    median   peer best    median   ratio\n");
+    for (int p = EL_PRECISION_FP32; p <= EL_PRECISION_INT8; p++) {
+        enum el_precision precision;
+        if (el_ops_precision(ops, (enum el_precision)p, &precision) == 0)
+            measure_precision(ops, precision, seconds, &summaries[p]);
+        else
+            printf("# %s: skipped: %s\n", el_precision_text((enum el_precision)p), el_error_detail());
+    }
+    print_summary(ops, summaries);
+    return 0;
+}
