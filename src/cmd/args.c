@@ -45,7 +45,7 @@ static int unknown_flag(const struct el_verb *verb, const char *given, size_t le
     enum { MOST = 64, LONGEST = 40 };
     char names[MOST][LONGEST], text[LONGEST];
     const char *candidates[MOST];
-    struct el_flag flag;
+    struct el_flag flag = {0};
     size_t count = 0;
     for (; count < MOST && el_verb_flag(verb, (int)count, &flag); count++) {
         snprintf(names[count], LONGEST, "--%s", flag.name);
@@ -98,7 +98,7 @@ static int take_value(struct el_args *args, const struct el_flag *flag, const ch
 static int long_flag(struct el_args *args, const char *given, const char **ret_flag, const char **ret_value) {
     size_t length = strcspn(given + 2, "=");
     const char *attached = given[2 + length] ? given + 2 + length + 1 : NULL;
-    struct el_flag flag;
+    struct el_flag flag = {0};
     for (int i = 0; el_verb_flag(args->verb, i, &flag); i++)
         if (same_flag(given + 2, length, flag.name))
             return take_value(args, &flag, attached, ret_flag, ret_value);
@@ -107,7 +107,7 @@ static int long_flag(struct el_args *args, const char *given, const char **ret_f
 
 static int letter_flag(struct el_args *args, const char *given, const char **ret_flag,
                        const char **ret_value) {
-    struct el_flag flag;
+    struct el_flag flag = {0};
     for (int i = 0; el_verb_flag(args->verb, i, &flag); i++)
         if (flag.letter == given[1])
             return take_value(args, &flag, given[2] ? given + 2 : NULL, ret_flag, ret_value);

@@ -35,7 +35,7 @@ static int scalar_text(const yaml_node_t *node, const char *place, const char *n
 static int read_pair(struct el_config *config, const char *what, yaml_document_t *document,
                      const yaml_node_t *key, const yaml_node_t *value) {
     struct el_str place el_auto(el_str_done) = {0};
-    const char *name, *values[LIST_LIMIT];
+    const char *name = NULL, *values[LIST_LIMIT];
     int status = el_str_printf(&place, "%s:%zu", what, line_of(key));
     if (status == 0) status = scalar_text(key, place.data, "a key", &name);
     if (status < 0) return status;
