@@ -30,11 +30,13 @@ static float draw(uint64_t *state) {
     return (float)(*state >> 40) / (float)(1 << 24) - 0.5f;
 }
 
+// IEEE binary16, cut off rather than rounded; what is under its normal range becomes zero.
 static uint16_t to_half(float value) {
-    _Float16 half = (_Float16)value;
-    uint16_t bits;
-    memcpy(&bits, &half, sizeof bits);
-    return bits;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const int32_t exponent = (int32_t)(bits >> 23 & 0xFF) - 127 + 15;
+    const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    return exponent <= 0 ? sign : (uint16_t)(sign | exponent << 10 | (bits >> 13 & 0x3FF));
 }
 
 static uint16_t to_bfloat(float value) {
