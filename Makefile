@@ -56,13 +56,29 @@ fuzz: ## fuzz each target for FUZZ_SECONDS (60)
 	@$(CMAKE) --build $(BUILD)-fuzz
 	@tools/fuzz $(BUILD)-fuzz $(FUZZ_SECONDS)
 
-.PHONY: bench-embed bench-serve bench-matmul
-bench-embed: all ## texts a second, beside sentence-transformers and onnxruntime
-	@bench/bench-embed $(BUILD)
-bench-serve: all ## requests a second at 1, 64 and 1,000 connections, and overload
-	@bench/bench-serve $(BUILD)
+# The peers of the benches: PEER_PYTHON names a Python that has them (bench/requirements.txt), else one is made.
+PEER_PYTHON ?= $(BUILD)/venv-bench/bin/python
+STS ?= ../shared/data/eval/sts-test.csv
+MODEL ?= $(shell $(BUILD)/eleanor models path all-MiniLM-L6-v2)
+
+$(BUILD)/venv-bench/bin/python: bench/requirements.txt
+	@tools/make-venv $(BUILD)/venv-bench $<
+
+.PHONY: bench-embed
+bench-embed: all $(PEER_PYTHON) ## texts to vectors, beside sentence-transformers and onnxruntime
+	@$(PEER_PYTHON) bench/embed.py "$(MODEL)" $(STS) $(BUILD)/bench_embed $(BUILD)/bench_matmul
+
+.PHONY: bench-tokenizer
+bench-tokenizer: all $(PEER_PYTHON) ## texts to token ids, beside Hugging Face tokenizers
+	@$(PEER_PYTHON) bench/tokenizer.py "$(MODEL)" $(STS) $(BUILD)/bench_tokenizer
+
+.PHONY: bench-matmul
 bench-matmul: all ## the matrix products of the model, beside oneDNN
-	@bench/bench-matmul $(BUILD)
+	@$(BUILD)/bench_matmul
+
+.PHONY: bench-serve
+bench-serve: all ## HTTP at 1, 64 and 1,000 connections, and overload
+	@$(BUILD)/bench_serve "$(MODEL)" $(STS)
 
 .PHONY: format
 format: ## format the C files in place
