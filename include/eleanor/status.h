@@ -8,20 +8,20 @@ extern "C" {
 #endif
 
 // X(name, value, what a user reads)
-#define EL_STATUS_LIST(X)                                                                        \
-    X(EL_OK, 0, "success")                                                                       \
-    X(EL_EINVAL, -1, "invalid argument or input")                                                \
-    X(EL_ENOMEM, -2, "out of memory (may be retried smaller)")                                   \
-    X(EL_ELOST, -3, "device lost")                                                               \
-    X(EL_EIO, -4, "input/output error")                                                          \
-    X(EL_ENOENT, -5, "not found")                                                                \
-    X(EL_EFORMAT, -6, "malformed data")                                                          \
-    X(EL_EUNSUPPORTED, -7, "not supported")                                                      \
-    X(EL_EBUSY, -8, "queue is full, try again later")                                            \
-    X(EL_ECANCELED, -9, "canceled")                                                              \
-    X(EL_ETOOBIG, -10, "over a limit")                                                           \
-    X(EL_ECHECKSUM, -11, "checksum mismatch")                                                    \
-    X(EL_ENET, -12, "network error")                                                             \
+#define EL_STATUS_LIST(X)                                      \
+    X(EL_OK, 0, "success")                                     \
+    X(EL_EINVAL, -1, "invalid argument or input")              \
+    X(EL_ENOMEM, -2, "out of memory (may be retried smaller)") \
+    X(EL_ELOST, -3, "device lost")                             \
+    X(EL_EIO, -4, "input/output error")                        \
+    X(EL_ENOENT, -5, "not found")                              \
+    X(EL_EFORMAT, -6, "malformed data")                        \
+    X(EL_EUNSUPPORTED, -7, "not supported")                    \
+    X(EL_EBUSY, -8, "queue is full, try again later")          \
+    X(EL_ECANCELED, -9, "canceled")                            \
+    X(EL_ETOOBIG, -10, "over a limit")                         \
+    X(EL_ECHECKSUM, -11, "checksum mismatch")                  \
+    X(EL_ENET, -12, "network error")                           \
     X(EL_ESHUTDOWN, -13, "shutting down")
 
 enum el_status {

@@ -15,10 +15,10 @@ int el_fail_in(int status, const char *format, ...) __attribute__((format(printf
 int el_fail_copy(int status, const char *detail);
 
 // For functions that only pass a failure on: returns the negative status of `call`, else goes on.
-#define EL_TRY(call)                                                                                         \
-    do {                                                                                                     \
-        int el_try_status = (call);                                                                          \
-        if (el_try_status < 0) return el_try_status;                                                         \
+#define EL_TRY(call)                                 \
+    do {                                             \
+        int el_try_status = (call);                  \
+        if (el_try_status < 0) return el_try_status; \
     } while (0)
 
 #endif

@@ -42,11 +42,11 @@ void el_free_p(void *p_to_pointer);
 #define el_auto_free el_auto(el_free_p)
 
 // Takes the pointer out of an el_auto variable, so that the scope's end does not free it.
-#define el_steal(p)              \
-    ({                           \
-        __typeof__(p) p_ = (p);  \
-        (p) = NULL;              \
-        p_;                      \
+#define el_steal(p)             \
+    ({                          \
+        __typeof__(p) p_ = (p); \
+        (p) = NULL;             \
+        p_;                     \
     })
 
 #define EL_COUNT(array) (sizeof(array) / sizeof((array)[0]))

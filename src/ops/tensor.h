@@ -9,11 +9,11 @@
 #define EL_MAX_RANK 4
 
 // X(name, bytes per element, text)
-#define EL_DTYPE_LIST(X)                                                                                      \
-    X(EL_F32, 4, "f32")                                                                                       \
-    X(EL_F16, 2, "f16")                                                                                       \
-    X(EL_BF16, 2, "bf16")                                                                                     \
-    X(EL_I8, 1, "i8")                                                                                         \
+#define EL_DTYPE_LIST(X)  \
+    X(EL_F32, 4, "f32")   \
+    X(EL_F16, 2, "f16")   \
+    X(EL_BF16, 2, "bf16") \
+    X(EL_I8, 1, "i8")     \
     X(EL_I32, 4, "i32")
 
 enum el_dtype {
@@ -29,13 +29,17 @@ struct el_tensor {
     void *data;               // host address (a device's tensors get a buffer and an offset beside it)
 };
 
-size_t el_dtype_size(enum el_dtype dtype);       // bytes
+size_t el_dtype_size(enum el_dtype dtype); // bytes
 const char *el_dtype_text(enum el_dtype dtype);
 int64_t el_tensor_count(const struct el_tensor *tensor); // elements
 // A view of `data`, rank 1 or 2.
 struct el_tensor el_tensor_1d(enum el_dtype dtype, void *data, int64_t n);
 struct el_tensor el_tensor_2d(enum el_dtype dtype, void *data, int64_t rows, int64_t columns);
-static inline float *el_f32(const struct el_tensor *tensor) { return tensor->data; }
-static inline int32_t *el_i32(const struct el_tensor *tensor) { return tensor->data; }
+static inline float *el_f32(const struct el_tensor *tensor) {
+    return tensor->data;
+}
+static inline int32_t *el_i32(const struct el_tensor *tensor) {
+    return tensor->data;
+}
 
 #endif
