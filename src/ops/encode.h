@@ -2,6 +2,13 @@
 // How rows of weights and activations are stored in each precision, in units of 4 bytes. This is the
 // definition: a product of encoded rows is what `linear` means in that precision, and vector code must give
 // the same bits.
+//
+// int8: a row is cut into blocks of 128, the last one filled up with zeros. Each block is multiplied with one
+// fixed orthogonal matrix of +-1 (signs, then a Hadamard transform), which leaves products as they are and
+// spreads what single large elements hold over the block (as in Ashkboos et al. 2024, QuaRot). Then
+//   activations become (byte - zero) x scale with a byte of 0 .. 255 and a scale and zero per block, and
+//   weights become term x scale with terms of -127 .. 127 and a scale per block; a second set of terms, where
+//   there is one, holds what the first left over, 254 times as fine.
 #ifndef EL_OPS_ENCODE_H
 #define EL_OPS_ENCODE_H
 
@@ -9,14 +16,33 @@
 
 #include "ops/ops.h"
 
-// Units that a row of `depth` floats takes.
-int64_t el_row_units(enum el_precision precision, int64_t depth);
+enum {
+    EL_INT8_BLOCK = 128,     // elements
+    EL_INT8_BLOCK_UNITS = 34 // 32 units of bytes, then two floats: of activations scale and zero, of weights
+                             // scale and scale times the sum of the terms
+};
 
-// A row of weights, or of activations, as units; and back, as the floats that the product sees.
-void el_encode(enum el_precision precision, const float *row, int64_t depth, void *ret_units);
-void el_decode(enum el_precision precision, const void *units, int64_t depth, float *ret_row);
+// Units of an encoded row of activations; of a row of weights in `terms` terms (1 but for int8).
+int64_t el_input_units(enum el_precision precision, int64_t depth);
+int64_t el_weight_units(enum el_precision precision, int64_t depth, int terms);
+
+void el_encode_input(enum el_precision precision, const float *row, int64_t depth, void *ret_units);
+void el_encode_weights(enum el_precision precision, const float *row, int64_t depth, int terms,
+                       void *ret_units);
+
+// Back to the floats that a product sees, el_seen_depth() of them: their dot products are those of the rows.
+int64_t el_seen_depth(enum el_precision precision, int64_t depth);
+void el_decode_input(enum el_precision precision, const void *units, int64_t depth, float *ret_row);
+void el_decode_weights(enum el_precision precision, const void *units, int64_t depth, int terms,
+                       float *ret_row);
 
 // bf16: the upper half of a float, rounded to nearest even; two to a unit, an odd depth ends in a zero.
 void el_encode_bf16(const float *row, int64_t depth, void *ret_units);
+
+// One rotated block of activations, from up to 128 floats. What is not finite makes the whole block NaN.
+void el_encode_int8_block(const float *row, int64_t count, void *ret_units);
+
+// The signs of the rotation, one bit per element: the first 128 bits of the fraction of pi.
+extern const uint32_t el_int8_signs[4];
 
 #endif

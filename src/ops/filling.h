@@ -20,17 +20,18 @@ enum {
 struct el_tile {
     int rows;                  // 1 .. product->rows
     int columns;               // 1 .. product->columns: those that exist
-    int64_t depth;             // units
+    int64_t depth;             // units of a row of activations
+    int terms;                 // the panel is that many times as deep: int8 weights in one or two terms
     const void *activations;   // [rows][stride]
     int64_t activation_stride; // units
-    const void *panel;         // [depth][product->columns] units
+    const void *panel;         // [terms][depth][product->columns] units
     const float *bias;         // [product->columns]
     enum el_act act;
     const float *residual; // [rows][out_stride], or NULL; may be out
     float *out;            // [rows][out_stride]
     int64_t out_stride;    // elements
     const char *ahead;     // bytes that the next panel's tiles will read: fetched into L2 meanwhile
-    int64_t ahead_bytes;   // of them, per unit of depth
+    int64_t ahead_bytes;   // of them, per unit of the panel's depth
 };
 
 // One way to compute products. Each element's sum runs over the depth in one order, in one accumulator,
@@ -56,16 +57,18 @@ struct el_filling {
 struct el_linear {
     const struct el_product *product;
     enum el_precision precision;
-    int64_t depth;   // in
-    int64_t columns; // out
-    int64_t units;   // of depth
-    int64_t panels;  // of product->columns columns; the last is padded with zeros
-    void *weights;   // [panels][units][product->columns] units
-    float *bias;     // [panels][product->columns]; zeros where the model has none
+    int64_t depth;        // in
+    int64_t columns;      // out
+    int terms;            // of the weights: el_encode_weights
+    int64_t units;        // of an encoded row of activations
+    int64_t weight_units; // of a row of weights: terms x units
+    int64_t panels;       // of product->columns columns; the last is padded with zeros
+    void *weights;        // [panels][weight_units][product->columns] units
+    float *bias;          // [panels][product->columns]; zeros where the model has none
     size_t bytes;
 };
 
-extern const struct el_product el_product_avx512_bf16;
+extern const struct el_product el_product_avx512_bf16, el_product_avx512_vnni;
 extern const struct el_filling el_filling_ref, el_filling_sse2, el_filling_avx2, el_filling_avx512,
     el_filling_neon;
 

@@ -21,8 +21,8 @@ static int64_t divide_up(int64_t a, int64_t b) {
 // Row n of W goes to column n % columns of panel n / columns.
 static void place_row(const struct el_linear *linear, int64_t n, const uint32_t *units) {
     int64_t columns = linear->product->columns;
-    uint32_t *panel = (uint32_t *)linear->weights + n / columns * columns * linear->units;
-    for (int64_t k = 0; k < linear->units; k++)
+    uint32_t *panel = (uint32_t *)linear->weights + n / columns * columns * linear->weight_units;
+    for (int64_t k = 0; k < linear->weight_units; k++)
         panel[k * columns + n % columns] = units[k];
 }
 
@@ -32,11 +32,11 @@ static int pack(struct el_linear *linear, const struct el_tensor *weight, const 
     float *row el_auto_free = NULL;
     uint32_t *units el_auto_free = NULL;
     int status = el_alloc((size_t)depth, sizeof *row, &row);
-    if (status == 0) status = el_alloc((size_t)linear->units, sizeof *units, &units);
+    if (status == 0) status = el_alloc((size_t)linear->weight_units, sizeof *units, &units);
     if (status < 0) return status;
     for (int64_t n = 0; n < linear->columns; n++) {
         el_to_f32(weight->dtype, (const char *)weight->data + (size_t)(n * depth) * element, depth, row);
-        el_encode(linear->precision, row, depth, units);
+        el_encode_weights(linear->precision, row, depth, linear->terms, units);
         place_row(linear, n, units);
     }
     if (bias && bias->data) el_to_f32(bias->dtype, bias->data, linear->columns, linear->bias);
@@ -53,6 +53,12 @@ static int alloc_zeroed(size_t count, size_t size, void *ret_p, size_t *bytes) {
     return 0;
 }
 
+// In int8, layers that widen (query, key and value; the way into the feed-forward network) get a second term:
+// an error there goes through the rest of the model (docs/precision.md has the figures).
+static int terms_of(const struct el_linear *linear) {
+    return linear->precision == EL_PRECISION_INT8 && linear->columns > linear->depth ? 2 : 1;
+}
+
 int el_linear_open(const struct el_ops *ops, enum el_precision precision, const struct el_tensor *weight,
                    const struct el_tensor *bias, struct el_linear **ret_linear) {
     const struct el_product *product = ((const struct el_filling *)ops)->products[precision];
@@ -67,11 +73,13 @@ int el_linear_open(const struct el_ops *ops, enum el_precision precision, const 
     linear->precision = precision;
     linear->columns = weight->dim[0];
     linear->depth = weight->dim[1];
-    linear->units = el_row_units(precision, linear->depth);
+    linear->terms = terms_of(linear);
+    linear->units = el_input_units(precision, linear->depth);
+    linear->weight_units = el_weight_units(precision, linear->depth, linear->terms);
     linear->panels = divide_up(linear->columns, product->columns);
     size_t padded = (size_t)(linear->panels * product->columns);
     linear->bytes = sizeof *linear;
-    status = alloc_zeroed(padded, (size_t)linear->units * UNIT, &linear->weights, &linear->bytes);
+    status = alloc_zeroed(padded, (size_t)linear->weight_units * UNIT, &linear->weights, &linear->bytes);
     if (status == 0) status = alloc_zeroed(padded, sizeof(float), &linear->bias, &linear->bytes);
     if (status == 0) status = pack(linear, weight, bias);
     if (status < 0) {
@@ -111,11 +119,12 @@ static void run_panel(const struct job *job, int64_t index) {
     const struct el_linear *weights = job->weights;
     const struct el_product *product = weights->product;
     int64_t tiles = divide_up(job->rows, product->rows), column = index * product->columns;
-    int64_t panel_bytes = weights->units * product->columns * UNIT;
+    int64_t panel_bytes = weights->weight_units * product->columns * UNIT;
     const char *panel = (const char *)weights->weights + index * panel_bytes;
     struct el_tile tile = {
         .columns = (int)EL_MIN(weights->columns - column, product->columns),
         .depth = weights->units,
+        .terms = weights->terms,
         .activation_stride = weights->units,
         .panel = panel,
         .bias = weights->bias + column,
@@ -129,7 +138,7 @@ static void run_panel(const struct job *job, int64_t index) {
         tile.activations = (const char *)job->in + first * weights->units * UNIT;
         tile.residual = job->residual ? job->residual + first * weights->columns + column : NULL;
         tile.out = job->out + first * weights->columns + column;
-        tile.ahead = panel + panel_bytes + i * tile.ahead_bytes * weights->units;
+        tile.ahead = panel + panel_bytes + i * tile.ahead_bytes * weights->weight_units;
         product->tile(&tile);
     }
 }

@@ -95,22 +95,27 @@ static void attend(const float *query, const float *keys, const float *values, i
 // This filling's panels are one column wide: `weights` holds the rows of W one after the other.
 static int linear(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
                   enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
+    enum el_precision precision = weights->precision;
     int64_t rows = in->dim[0], depth = weights->depth, columns = weights->columns;
-    size_t row_bytes = (size_t)weights->units * 4;
+    int64_t seen_depth = el_seen_depth(precision, depth);
+    size_t row_bytes = (size_t)weights->weight_units * 4;
     char *units;
-    float *seen, *column; // [rows][depth], [depth]: what the precision leaves of the input and of a row of W
+    float *seen,
+        *column; // [rows][seen_depth], [seen_depth]: what the precision leaves of the input and of a row of W
     struct el_arena_mark mark = el_arena_mark(&exec->scratch);
-    int status = el_arena_alloc(&exec->scratch, row_bytes, 1, &units);
-    if (status == 0) status = el_arena_alloc(&exec->scratch, (size_t)(rows * depth), sizeof *seen, &seen);
-    if (status == 0) status = el_arena_alloc(&exec->scratch, (size_t)depth, sizeof *column, &column);
+    int status = el_arena_alloc(&exec->scratch, (size_t)weights->units, 4, &units);
+    if (status == 0)
+        status = el_arena_alloc(&exec->scratch, (size_t)(rows * seen_depth), sizeof *seen, &seen);
+    if (status == 0) status = el_arena_alloc(&exec->scratch, (size_t)seen_depth, sizeof *column, &column);
     for (int64_t t = 0; t < rows && status == 0; t++) {
-        el_encode(weights->precision, el_f32(in) + t * depth, depth, units);
-        el_decode(weights->precision, units, depth, seen + t * depth);
+        el_encode_input(precision, el_f32(in) + t * depth, depth, units);
+        el_decode_input(precision, units, depth, seen + t * seen_depth);
     }
     for (int64_t n = 0; n < columns && status == 0; n++) {
-        el_decode(weights->precision, (const char *)weights->weights + (size_t)n * row_bytes, depth, column);
+        const char *row = (const char *)weights->weights + (size_t)n * row_bytes;
+        el_decode_weights(precision, row, depth, weights->terms, column);
         for (int64_t t = 0; t < rows; t++) {
-            double y = activate(act, dot(seen + t * depth, column, depth) + weights->bias[n]);
+            double y = activate(act, dot(seen + t * seen_depth, column, seen_depth) + weights->bias[n]);
             if (residual) y += el_f32(residual)[t * columns + n];
             el_f32(out)[t * columns + n] = (float)y;
         }
@@ -190,5 +195,6 @@ const struct el_filling el_filling_ref = {
             .pool = el_pool_plain,
             .l2_normalize = el_l2_normalize_plain,
         },
-    .products = {[EL_PRECISION_FP32] = &product, [EL_PRECISION_BF16] = &product},
+    .products =
+        {[EL_PRECISION_FP32] = &product, [EL_PRECISION_BF16] = &product, [EL_PRECISION_INT8] = &product},
 };

@@ -5,5 +5,6 @@
 #define LANES 16
 #define TILE_ROWS 14
 #define PRODUCT_BF16 &el_product_avx512_bf16
+#define PRODUCT_INT8 &el_product_avx512_vnni
 
 #include "ops/simd.inc"

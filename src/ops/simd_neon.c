@@ -5,5 +5,6 @@
 #define LANES 4
 #define TILE_ROWS 12
 #define PRODUCT_BF16 NULL
+#define PRODUCT_INT8 NULL
 
 #include "ops/simd.inc"
