@@ -269,11 +269,13 @@ int el_embedder_admit(struct el_embedder *embedder, int64_t *ret_retry_ms) {
     struct el_batcher_stats stats;
     el_batcher_stats(embedder->batcher, &stats);
     if (stats.queued_tokens < embedder->queue_tokens) return 0;
-    const double ms = (double)(stats.queued_tokens + stats.running_tokens) * stats.ns_per_token * 1e-6;
-    if (ret_retry_ms) *ret_retry_ms = (int64_t)ceil(ms) + 1;
+    // Until the first batch is done the rate is not known: a second, then.
+    double ms = (double)(stats.queued_tokens + stats.running_tokens) * stats.ns_per_token * 1e-6;
+    ms = stats.ns_per_token > 0 ? ceil(ms) + 1 : 1000;
+    if (ret_retry_ms) *ret_retry_ms = (int64_t)ms;
     embedder->counters.refused++;
     return el_fail(EL_EBUSY, "%" PRId64 " tokens are waiting, the limit is %" PRId64 "; try again in %.0f ms",
-                   stats.queued_tokens, embedder->queue_tokens, ceil(ms) + 1);
+                   stats.queued_tokens, embedder->queue_tokens, ms);
 }
 
 static int fill_request(struct el_embed_request *request, const struct el_embed_input *inputs,
