@@ -81,6 +81,15 @@ static void note_connection(void *context, struct MHD_Connection *connection, vo
     *socket_context = info ? el_peer_open(&server->peers, info->connect_fd) : NULL;
 }
 
+// As libmicrohttpd does it, but a %00, which would end the path before its end, becomes another control
+// character.
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text) {
+    (void)context, (void)connection;
+    for (char *nul = text; (nul = strstr(nul, "%00"));)
+        nul[2] = '1';
+    return MHD_http_unescape(text);
+}
+
 __attribute__((format(printf, 2, 0))) static void take_log(void *context, const char *format, va_list args) {
     struct el_server *server = context;
     vsnprintf(server->daemon_log, sizeof server->daemon_log, format, args);
@@ -89,25 +98,32 @@ __attribute__((format(printf, 2, 0))) static void take_log(void *context, const 
     el_debug("libmicrohttpd: %s", server->daemon_log);
 }
 
-static int start_daemon(struct el_server *server, const char *certificate, const char *key) {
-    const struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)certificate},
-                                         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)key},
-                                         {MHD_OPTION_END, 0, NULL}};
-    const struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (key ? MHD_USE_TLS : 0);
-    server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, el_exchange_access, server, MHD_OPTION_EXTERNAL_LOGGER, take_log, server,
-        MHD_OPTION_LISTEN_SOCKET, server->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-        allowed_connections(server->config), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
-        el_exchange_completed, server, MHD_OPTION_NOTIFY_CONNECTION, note_connection, server,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, key ? tls : plain, MHD_OPTION_END);
-    if (server->daemon)
-        return watch(server, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
-                     server->daemon);
-    return el_fail(key ? EL_EINVAL : EL_EIO, "cannot start the HTTP server%s: %s",
-                   key ? " (do tls_cert and tls_key hold a certificate and its key in PEM?)" : "",
-                   server->daemon_log);
+// Without TLS `certificate` and `key` are NULL.
+static int start_daemon(struct el_server *server, char *certificate, char *key) {
+    const struct MHD_OptionItem options[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)take_log, server}, // first, so that it hears of all others
+        {MHD_OPTION_LISTEN_SOCKET, server->listen_fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, allowed_connections(server->config), NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)note_connection, server},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)el_exchange_completed, server},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape, NULL},
+        {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
+        {key ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, key},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    const unsigned tls = key ? MHD_USE_TLS : 0;
+    server->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | tls, 0, NULL, NULL,
+                         el_exchange_access, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    if (!server->daemon)
+        return el_fail(tls ? EL_EINVAL : EL_EIO, "cannot start the HTTP server%s: %s",
+                       tls ? " (do tls_cert and tls_key hold a certificate and its key in PEM?)" : "",
+                       server->daemon_log);
+    return watch(server, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+                 server->daemon);
 }
 
 static int start_http(struct el_server *server) {
