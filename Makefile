@@ -4,6 +4,8 @@ BUILD ?= build
 CMAKE ?= cmake
 # Passed on to cmake, for example CONFIG="-DCMAKE_C_COMPILER=clang".
 CONFIG ?=
+# Passed on to ninja, for example NINJAFLAGS=--quiet.
+NINJAFLAGS ?=
 CTEST = ctest --output-on-failure --no-tests=error --output-junit junit.xml
 
 # configure DIR, FLAGS: once; from then on Ninja sees itself when a CMakeLists.txt has changed.
@@ -12,12 +14,12 @@ configure = @test -f $(1)/build.ninja || $(CMAKE) -G Ninja -S . -B $(1) $(2) $(C
 .PHONY: all
 all: ## build everything into build/
 	$(call configure,$(BUILD))
-	@$(CMAKE) --build $(BUILD)
+	@$(CMAKE) --build $(BUILD) -- $(NINJAFLAGS)
 
 .PHONY: eleanor
 eleanor: ## build build/eleanor alone
 	$(call configure,$(BUILD))
-	@$(CMAKE) --build $(BUILD) --target eleanor
+	@$(CMAKE) --build $(BUILD) --target eleanor -- $(NINJAFLAGS)
 
 .PHONY: test
 test: all ## run the tests (unit, checkops, golden, torture, e2e)
@@ -34,26 +36,26 @@ golden: all ## compare with the reference vectors of sentence-transformers
 .PHONY: asan
 asan: ## build with the address and undefined behaviour sanitizers into build-asan/, and test
 	$(call configure,$(BUILD)-asan,-DEL_SANITIZE=address)
-	@$(CMAKE) --build $(BUILD)-asan
+	@$(CMAKE) --build $(BUILD)-asan -- $(NINJAFLAGS)
 	@cd $(BUILD)-asan && $(CTEST) -LE 'check|slow'
 
 .PHONY: tsan
 tsan: ## build with the thread sanitizer into build-tsan/, and test
 	$(call configure,$(BUILD)-tsan,-DEL_SANITIZE=thread)
-	@$(CMAKE) --build $(BUILD)-tsan
+	@$(CMAKE) --build $(BUILD)-tsan -- $(NINJAFLAGS)
 	@cd $(BUILD)-tsan && $(CTEST) -LE 'check|slow'
 
 .PHONY: clang
 clang: ## build with clang into build-clang/, and test
 	$(call configure,$(BUILD)-clang,-DCMAKE_C_COMPILER=clang)
-	@$(CMAKE) --build $(BUILD)-clang
+	@$(CMAKE) --build $(BUILD)-clang -- $(NINJAFLAGS)
 	@cd $(BUILD)-clang && $(CTEST) -LE 'check|slow'
 
 .PHONY: fuzz
 FUZZ_SECONDS ?= 60
 fuzz: ## fuzz each target for FUZZ_SECONDS (60)
 	$(call configure,$(BUILD)-fuzz,-DEL_FUZZ=ON -DCMAKE_C_COMPILER=clang)
-	@$(CMAKE) --build $(BUILD)-fuzz
+	@$(CMAKE) --build $(BUILD)-fuzz -- $(NINJAFLAGS)
 	@tools/fuzz $(BUILD)-fuzz $(FUZZ_SECONDS)
 
 # The peers of the benches: PEER_PYTHON names a Python that has them (bench/requirements.txt), else one is made.
