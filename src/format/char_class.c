@@ -12,8 +12,8 @@
 
 enum { CLASS_BITS = 9, CLASS_COUNT = 1 << CLASS_BITS, NO_BLOCK = 0xFFFF };
 
+// First code point << CLASS_BITS | classes, up to the next one's.
 static const uint32_t ranges[] = {
-    // first code point << CLASS_BITS | classes, up to the next one's
 #define RANGE(packed) packed,
 #define LOWER(first, last, lower)
 #include "format/char_class.def"

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "format/big_json.h"
 
 enum {
     CONFIG_LIMIT = 16 << 20, // bytes of a file
@@ -225,7 +226,7 @@ static int sentence_config_from(const struct sentence_files *files, const struct
 }
 
 static int parse_text(const char *what, const struct el_config_text *text, json_t **ret_root) {
-    return text->text ? el_json_parse(what, text->text, text->length, ret_root) : 0;
+    return text->text ? el_big_json_parse(what, text->text, text->length, ret_root) : 0;
 }
 
 int el_sentence_config_parse(const struct el_sentence_texts *texts, const struct el_bert_config *bert,
@@ -244,7 +245,7 @@ int el_sentence_config_parse(const struct el_sentence_texts *texts, const struct
 static int parse_file(const char *dir, const char *name, json_t **ret_root) {
     el_auto_free char *path = NULL;
     EL_TRY(el_path_join(dir, name, &path));
-    return el_path_exists(path) ? el_json_parse_file(path, CONFIG_LIMIT, ret_root) : 0;
+    return el_path_exists(path) ? el_big_json_parse_file(path, CONFIG_LIMIT, ret_root) : 0;
 }
 
 static int parse_pooling_file(const char *dir, const json_t *modules, json_t **ret_root) {
