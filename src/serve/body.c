@@ -3,6 +3,7 @@
 // body has bytes (millions of elements) is counted and refused first.
 #include "serve/body.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -71,6 +72,15 @@ static int wrong_type(struct el_fault *fault, const char *param, const char *wan
     return el_fault_set(fault, EL_FAULT_INVALID_TYPE, param, "\"%s\" must be %s", param, wanted);
 }
 
+// True for a whole number, however it is written: 7, 7.0, 70e-1 (as JSON Schema has it).
+static bool is_whole(const json_t *value, json_int_t *ret_number) {
+    double real = json_number_value(value); // 0 when it is none
+    if (!json_is_integer(value) && !(json_is_real(value) && real == trunc(real) && fabs(real) < 0x1p53))
+        return false;
+    *ret_number = json_is_integer(value) ? json_integer_value(value) : (json_int_t)real;
+    return true;
+}
+
 // The member, or NULL when it is missing or null.
 static json_t *member(const json_t *root, const char *key) {
     json_t *value = json_object_get(root, key);
@@ -101,8 +111,9 @@ static int read_options(struct el_embeddings_body *body, struct el_fault *fault)
     const json_t *truncate = member(body->root, "truncate"), *dimensions = member(body->root, "dimensions");
     if (truncate && !json_is_boolean(truncate)) return wrong_type(fault, "truncate", "true or false");
     body->refuse_too_long = json_is_false(truncate);
-    if (dimensions && !json_is_integer(dimensions)) return wrong_type(fault, "dimensions", "a whole number");
-    json_int_t wanted = json_integer_value(dimensions);
+    json_int_t wanted = 0;
+    if (dimensions && !is_whole(dimensions, &wanted))
+        return wrong_type(fault, "dimensions", "a whole number");
     if (dimensions && (wanted < 1 || wanted > INT32_MAX))
         return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "dimensions", "\"dimensions\" must be at least 1");
     body->dimensions = (int)wanted;
@@ -129,8 +140,8 @@ static int read_ids(const json_t *array, size_t index, int32_t *ids, struct el_e
     if (count == 0) return empty_input(fault, index);
     for (size_t i = 0; i < count; i++) {
         const json_t *value = json_array_get(array, i);
-        json_int_t id = json_integer_value(value);
-        if (!json_is_integer(value))
+        json_int_t id = 0;
+        if (!is_whole(value, &id))
             return el_fault_set(fault, EL_FAULT_INVALID_TYPE, "input",
                                 "element %zu of input %zu is not a token id (a whole number)", i, index);
         if (id < 0 || id > INT32_MAX)
@@ -149,7 +160,7 @@ static int allocate(size_t count, size_t size, void *ret_p, struct el_fault *fau
 
 // Token ids in all arrays of `input`, itself included.
 static size_t count_ids(const json_t *input) {
-    if (json_is_integer(json_array_get(input, 0))) return json_array_size(input);
+    if (json_is_number(json_array_get(input, 0))) return json_array_size(input);
     size_t count = 0;
     for (size_t i = 0; i < json_array_size(input); i++)
         count += json_array_size(json_array_get(input, i)); // 0 for what is no array
@@ -184,12 +195,12 @@ static int read_input(struct el_embeddings_body *body, struct el_fault *fault) {
     if (!input) return el_fault_set(fault, EL_FAULT_MISSING_PARAMETER, "input", "\"input\" is missing");
     if (json_is_string(input)) return read_text(input, 0, &body->one, fault);
     if (json_is_array(input) && !first) return empty_input(fault, 0);
-    if (!json_is_string(first) && !json_is_integer(first) && !json_is_array(first))
+    if (!json_is_string(first) && !json_is_number(first) && !json_is_array(first))
         return wrong_type(fault, "input",
                           "a string, an array of strings, an array of token ids, or an array of those");
     if (!json_is_string(first)) EL_TRY(allocate(count_ids(input), sizeof *body->ids, &body->ids, fault));
-    return json_is_integer(first) ? read_ids(input, 0, body->ids, &body->one, fault)
-                                  : read_many(body, input, fault);
+    return json_is_number(first) ? read_ids(input, 0, body->ids, &body->one, fault)
+                                 : read_many(body, input, fault);
 }
 
 static int read_root(const char *bytes, size_t length, struct el_embeddings_body *body,

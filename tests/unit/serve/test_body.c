@@ -67,6 +67,10 @@ static void forms_of_input(void **state) {
     assert_memory_equal(body.inputs->ids, ((int32_t[]){101, 7592, 102}), 12);
     el_embeddings_body_done(&body);
 
+    accept("{\"input\":[101.0,2e2]}", &body); // whole numbers, too
+    assert_memory_equal(body.inputs->ids, ((int32_t[]){101, 200}), 8);
+    el_embeddings_body_done(&body);
+
     accept("{\"input\":[[1],[2,3],[4,5,6]]}", &body);
     assert_int_equal(body.count, 3);
     assert_int_equal(body.inputs[2].id_count, 3);
