@@ -161,6 +161,11 @@ static size_t element_bytes(const struct entry *entry) {
     return entry->kind->dtype < 0 ? 1 : entry->kind->bits / 8;
 }
 
+// The bytes of a copy: whole eights, and never none, so that an empty tensor has an address of its own too.
+static size_t copy_bytes(const struct entry *entry) {
+    return ((entry->end - entry->begin) / 8 + 1) * 8;
+}
+
 // Points each entry at its bytes. Files of old writers do not align the data; those tensors are copied, each
 // to a place that is a multiple of eight.
 static int place_data(struct el_safetensors *file, const uint8_t *data) {
@@ -168,17 +173,16 @@ static int place_data(struct el_safetensors *file, const uint8_t *data) {
     for (int i = 0; i < file->count; i++) {
         struct entry *entry = &file->entries[i];
         entry->data = data + entry->begin;
-        if ((uintptr_t)entry->data % element_bytes(entry)) total += (entry->end - entry->begin + 7) / 8 * 8;
+        if ((uintptr_t)entry->data % element_bytes(entry)) total += copy_bytes(entry);
     }
     if (!total) return 0;
     EL_TRY(el_alloc_aligned(total, 1, &file->copies));
     uint8_t *place = file->copies;
     for (int i = 0; i < file->count; i++) {
         struct entry *entry = &file->entries[i];
-        size_t size = entry->end - entry->begin;
         if ((uintptr_t)entry->data % element_bytes(entry) == 0) continue;
-        entry->data = memcpy(place, entry->data, size);
-        place += (size + 7) / 8 * 8;
+        entry->data = memcpy(place, entry->data, entry->end - entry->begin);
+        place += copy_bytes(entry);
     }
     return 0;
 }

@@ -95,12 +95,15 @@ static void data_is_aligned(void **state) {
         struct el_tensor tensor = {0};
         build(&file,
               "{\"b\":{\"dtype\":\"I8\",\"shape\":[3],\"data_offsets\":[0,3]},"
-              "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[3,11]}}",
+              "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[3,11]},"
+              "\"e\":{\"dtype\":\"F16\",\"shape\":[0],\"data_offsets\":[11,11]}}",
               pad, 11);
         assert_int_equal(el_safetensors_parse("test", file.data, file.length, &tensors), 0);
         assert_int_equal(el_safetensors_find(tensors, "a", &tensor), 0);
         assert_int_equal((uintptr_t)tensor.data % 4, 0);
         assert_memory_equal(tensor.data, "\3\4\5\6\7\10\11\12", 8);
+        assert_int_equal(el_safetensors_find(tensors, "e", &tensor), 0);
+        assert_int_equal((uintptr_t)tensor.data % 2, 0);
         el_safetensors_close(tensors);
         el_str_done(&file);
     }
