@@ -31,14 +31,15 @@ static const struct {
 #undef LOWER
 };
 
-static uint32_t range_first(size_t i) {
-    return i < EL_COUNT(ranges) ? ranges[i] >> CLASS_BITS : 0x110000;
+// Whether the range after the i-th has begun by code point `c`.
+static bool next_begun(size_t i, uint32_t c) {
+    return i + 1 < EL_COUNT(ranges) && ranges[i + 1] >> CLASS_BITS <= c;
 }
 
 // Fills one block from range `i` on, and returns the range that holds the block's last code point.
 static size_t fill_block(uint16_t *block, uint32_t first, size_t i) {
     for (uint32_t c = first; c < first + EL_CHAR_BLOCK; c++) {
-        if (c >= range_first(i + 1)) i++;
+        if (next_begun(i, c)) i++;
         block[c - first] = (uint16_t)(ranges[i] & (CLASS_COUNT - 1));
     }
     return i;
@@ -52,9 +53,9 @@ static size_t spread(struct el_char_table *table, uint16_t (*blocks)[EL_CHAR_BLO
         uniform[i] = NO_BLOCK;
     for (uint32_t number = 0; number < EL_CHAR_BLOCKS; number++) {
         uint32_t first = number * EL_CHAR_BLOCK;
-        while (range_first(range + 1) <= first)
+        while (next_begun(range, first))
             range++;
-        bool same = range_first(range + 1) >= first + EL_CHAR_BLOCK;
+        bool same = !next_begun(range, first + EL_CHAR_BLOCK - 1);
         uint16_t *shared = &uniform[ranges[range] & (CLASS_COUNT - 1)];
         if (same && *shared != NO_BLOCK) {
             table->block[number] = *shared;
