@@ -3,16 +3,16 @@
 // body has bytes (millions of elements) is counted and refused first.
 #include "serve/body.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/mem.h"
 
 struct element_counts {
-    size_t inputs;   // strings and arrays that are elements of an array that is a member of the object
-    size_t elements; // commas outside of strings: an upper bound of all values
+    size_t inputs; // strings and arrays in the array "input"
+    size_t commas; // outside of strings: as many values, at least, as all arrays hold beyond their first
 };
 
 // The byte after the string whose opening quote is at `p`, or `end`.
@@ -24,44 +24,36 @@ static const char *skip_string(const char *p, const char *end) {
 
 // Counts without checking: what is not JSON gets some number here and its error from the parser.
 static struct element_counts count_elements(const char *p, const char *end) {
+    static const char input[] = "\"input\"";
     struct element_counts counts = {0};
     int depth = 0;
-    bool in_array = false; // at depth 2: the member's value is an array
-    while (p < end) {
-        switch (*p) {
-        case '"':
-            if (depth == 2 && in_array) counts.inputs++;
-            p = skip_string(p, end);
-            continue;
-        case '[':
-        case '{':
-            if (depth == 2 && in_array) counts.inputs++;
-            if (++depth == 2) in_array = *p == '[';
-            break;
-        case ']':
-        case '}':
-            depth--;
-            break;
-        case ',':
-            counts.elements++;
-            break;
-        default:
-            break;
-        }
-        p++;
+    bool of_input = false; // the member under way
+    for (const char *next; p < end; p = next) {
+        next = *p == '"' ? skip_string(p, end) : p + 1;
+        if (depth == 1 && *p == '"' && (size_t)(next - p) == sizeof input - 1)
+            of_input = memcmp(p, input, sizeof input - 1) == 0;
+        if (depth == 2 && of_input && strchr("\"[{", *p)) counts.inputs += *p != '\0';
+        if (depth == 1 && *p == ',') of_input = false;
+        if (*p == '[' || *p == '{') depth++;
+        if (*p == ']' || *p == '}') depth--;
+        if (*p == ',') counts.commas++;
     }
     return counts;
+}
+
+static int too_many_inputs(struct el_fault *fault, size_t count, const struct el_body_limits *limits) {
+    return el_fault_set(
+        fault, EL_FAULT_TOO_MANY_INPUTS, "input",
+        "the request has %zu inputs; this server takes %zu in one request. Send them in several, or "
+        "raise max_inputs",
+        count, limits->max_inputs);
 }
 
 static int check_counts(const char *bytes, size_t length, const struct el_body_limits *limits,
                         struct el_fault *fault) {
     struct element_counts counts = count_elements(bytes, bytes + length);
-    if (counts.inputs > limits->max_inputs)
-        return el_fault_set(fault, EL_FAULT_TOO_MANY_INPUTS, "input",
-                            "the request has %zu inputs; this server takes %zu in one request. Send them in "
-                            "several, or raise max_inputs",
-                            counts.inputs, limits->max_inputs);
-    if (counts.elements > limits->max_ids + limits->max_inputs)
+    if (counts.inputs > limits->max_inputs) return too_many_inputs(fault, counts.inputs, limits);
+    if (counts.commas > limits->max_ids + limits->max_inputs)
         return el_fault_set(fault, EL_FAULT_TOO_MANY_TOKENS, "input",
                             "the request has more than %zu token ids, the most that this server takes in one",
                             limits->max_ids);
@@ -73,11 +65,10 @@ static int wrong_type(struct el_fault *fault, const char *param, const char *wan
 }
 
 // True for a whole number, however it is written: 7, 7.0, 70e-1 (as JSON Schema has it).
-static bool is_whole(const json_t *value, json_int_t *ret_number) {
-    double real = json_number_value(value); // 0 when it is none
-    if (!json_is_integer(value) && !(json_is_real(value) && real == trunc(real) && fabs(real) < 0x1p53))
-        return false;
-    *ret_number = json_is_integer(value) ? json_integer_value(value) : (json_int_t)real;
+static bool is_whole(const json_t *value, int64_t *ret_number) {
+    double number = json_real_value(value); // 0 when it is none
+    if (!json_is_real(value) || number != trunc(number) || fabs(number) > 0x1p53) return false;
+    *ret_number = (int64_t)number;
     return true;
 }
 
@@ -111,7 +102,7 @@ static int read_options(struct el_embeddings_body *body, struct el_fault *fault)
     const json_t *truncate = member(body->root, "truncate"), *dimensions = member(body->root, "dimensions");
     if (truncate && !json_is_boolean(truncate)) return wrong_type(fault, "truncate", "true or false");
     body->refuse_too_long = json_is_false(truncate);
-    json_int_t wanted = 0;
+    int64_t wanted = 0;
     if (dimensions && !is_whole(dimensions, &wanted))
         return wrong_type(fault, "dimensions", "a whole number");
     if (dimensions && (wanted < 1 || wanted > INT32_MAX))
@@ -140,13 +131,13 @@ static int read_ids(const json_t *array, size_t index, int32_t *ids, struct el_e
     if (count == 0) return empty_input(fault, index);
     for (size_t i = 0; i < count; i++) {
         const json_t *value = json_array_get(array, i);
-        json_int_t id = 0;
+        int64_t id = 0;
         if (!is_whole(value, &id))
             return el_fault_set(fault, EL_FAULT_INVALID_TYPE, "input",
                                 "element %zu of input %zu is not a token id (a whole number)", i, index);
         if (id < 0 || id > INT32_MAX)
             return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "input",
-                                "token id %lld of input %zu is not in the vocabulary", (long long)id, index);
+                                "token id %" PRId64 " of input %zu is not in the vocabulary", id, index);
         ids[i] = (int32_t)id;
     }
     *ret_input = (struct el_embed_input){.ids = ids, .id_count = (int32_t)count};
@@ -160,7 +151,7 @@ static int allocate(size_t count, size_t size, void *ret_p, struct el_fault *fau
 
 // Token ids in all arrays of `input`, itself included.
 static size_t count_ids(const json_t *input) {
-    if (json_is_number(json_array_get(input, 0))) return json_array_size(input);
+    if (json_is_real(json_array_get(input, 0))) return json_array_size(input);
     size_t count = 0;
     for (size_t i = 0; i < json_array_size(input); i++)
         count += json_array_size(json_array_get(input, i)); // 0 for what is no array
@@ -168,9 +159,12 @@ static size_t count_ids(const json_t *input) {
 }
 
 // "input" is an array of texts or of arrays of ids.
-static int read_many(struct el_embeddings_body *body, const json_t *input, struct el_fault *fault) {
+static int read_many(struct el_embeddings_body *body, const json_t *input,
+                     const struct el_body_limits *limits, struct el_fault *fault) {
     bool texts = json_is_string(json_array_get(input, 0));
     int32_t *ids = body->ids;
+    if (json_array_size(input) > limits->max_inputs) // of "\u0069nput", which the scan does not know
+        return too_many_inputs(fault, json_array_size(input), limits);
     EL_TRY(allocate(json_array_size(input), sizeof *body->many, &body->many, fault));
     for (size_t i = 0; i < json_array_size(input); i++) {
         const json_t *value = json_array_get(input, i);
@@ -187,7 +181,8 @@ static int read_many(struct el_embeddings_body *body, const json_t *input, struc
     return 0;
 }
 
-static int read_input(struct el_embeddings_body *body, struct el_fault *fault) {
+static int read_input(struct el_embeddings_body *body, const struct el_body_limits *limits,
+                      struct el_fault *fault) {
     const json_t *input = member(body->root, "input");
     const json_t *first = json_array_get(input, 0);
     body->inputs = &body->one;
@@ -195,30 +190,38 @@ static int read_input(struct el_embeddings_body *body, struct el_fault *fault) {
     if (!input) return el_fault_set(fault, EL_FAULT_MISSING_PARAMETER, "input", "\"input\" is missing");
     if (json_is_string(input)) return read_text(input, 0, &body->one, fault);
     if (json_is_array(input) && !first) return empty_input(fault, 0);
-    if (!json_is_string(first) && !json_is_number(first) && !json_is_array(first))
+    if (!json_is_string(first) && !json_is_real(first) && !json_is_array(first))
         return wrong_type(fault, "input",
                           "a string, an array of strings, an array of token ids, or an array of those");
     if (!json_is_string(first)) EL_TRY(allocate(count_ids(input), sizeof *body->ids, &body->ids, fault));
-    return json_is_number(first) ? read_ids(input, 0, body->ids, &body->one, fault)
-                                 : read_many(body, input, fault);
+    return json_is_real(first) ? read_ids(input, 0, body->ids, &body->one, fault)
+                               : read_many(body, input, limits, fault);
 }
 
-static int read_root(const char *bytes, size_t length, struct el_embeddings_body *body,
-                     struct el_fault *fault) {
-    int status = el_json_parse("request body", bytes, length, &body->root);
-    if (status == EL_ENOMEM) return el_fault_from_status(fault, status, NULL);
-    if (status < 0) return el_fault_set(fault, EL_FAULT_INVALID_JSON, NULL, "%s", el_error_detail());
+// Numbers become doubles: those we use are whole and small, and those we ignore may be of any size.
+static int read_root(const char *bytes, size_t length, const struct el_body_limits *limits,
+                     struct el_embeddings_body *body, struct el_fault *fault) {
+    json_error_t error;
+    body->root =
+        json_loadb(bytes, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
+    if (!body->root && json_error_code(&error) == json_error_out_of_memory)
+        return el_fault_set(fault, EL_FAULT_OUT_OF_MEMORY, NULL, "no memory to read a body of %zu bytes",
+                            length);
+    if (!body->root)
+        return el_fault_set(fault, EL_FAULT_INVALID_JSON, NULL,
+                            "the body is not valid JSON: line %d, column %d: %s", error.line, error.column,
+                            error.text);
     if (!json_is_object(body->root))
         return el_fault_set(fault, EL_FAULT_INVALID_TYPE, NULL, "the request body must be a JSON object");
     EL_TRY(read_options(body, fault));
-    return read_input(body, fault);
+    return read_input(body, limits, fault);
 }
 
 int el_embeddings_body_parse(const char *bytes, size_t length, const struct el_body_limits *limits,
                              struct el_embeddings_body *ret_body, struct el_fault *fault) {
     *ret_body = (struct el_embeddings_body){0};
     int status = check_counts(bytes, length, limits, fault);
-    if (status == 0) status = read_root(bytes, length, ret_body, fault);
+    if (status == 0) status = read_root(bytes, length, limits, ret_body, fault);
     if (status < 0) el_embeddings_body_done(ret_body);
     return status;
 }

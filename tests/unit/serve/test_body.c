@@ -197,6 +197,10 @@ static void over_the_limits(void **state) {
     el_embeddings_body_done(&body);
     refuse("{\"input\":[\"1\",\"2\",\"3\",\"4\",\"5\"]}", EL_FAULT_TOO_MANY_INPUTS, "input");
     refuse("{\"input\":[[1],[1],[1],[1],[1]]}", EL_FAULT_TOO_MANY_INPUTS, "input");
+    refuse("{\"\\u0069nput\":[\"1\",\"2\",\"3\",\"4\",\"5\"]}", EL_FAULT_TOO_MANY_INPUTS, "input");
+    accept("{\"user\":null,\"tags\":[\"1\",\"2\",\"3\",\"4\",\"5\"],\"input\":\"x\"}",
+           &body); // others don't count
+    el_embeddings_body_done(&body);
     refuse("{\"input\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22]}", EL_FAULT_TOO_MANY_TOKENS,
            "input");
 }
