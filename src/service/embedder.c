@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// The embedding service: a model opened as sentence-transformers would, and the batch that it computes:
+// tokens through the encoder, rows pooled to a vector per text.
+#include "service/embedder.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/thread.h"
+
+enum { DEFAULT_BATCH_TOKENS = 192 }; // activations of so many tokens stay in a core's L2 (docs/ops.md)
+
+// The batcher's work: encode, pool, normalise.
+static int run_batch(void *context, struct el_exec *exec, const struct el_batch *batch, float *vectors) {
+    const struct el_embedder *embedder = context;
+    const int64_t hidden_size = embedder->bert_config.hidden_size;
+    float *rows = NULL;
+    EL_TRY(el_arena_alloc(&exec->scratch, (size_t)batch->tokens, (size_t)hidden_size * sizeof *rows, &rows));
+    struct el_tensor hidden = el_tensor_2d(EL_F32, rows, batch->tokens, hidden_size);
+    struct el_tensor out = el_tensor_2d(EL_F32, vectors, batch->seqs.count, hidden_size);
+    EL_TRY(el_bert_forward(embedder->bert, exec, batch, &hidden));
+    EL_TRY(exec->ops->pool(exec, &hidden, &batch->seqs, embedder->sentence.pool, &out));
+    return embedder->sentence.normalize ? exec->ops->l2_normalize(exec, &out) : 0;
+}
+
+static int open_batcher(struct el_embedder *embedder, const struct el_embedder_options *options) {
+    const struct el_batcher_options batcher = {
+        .ops = embedder->ops,
+        .threads = embedder->threads,
+        .pin = options->pin,
+        .batch_tokens = options->batch_tokens > 0 ? options->batch_tokens : DEFAULT_BATCH_TOKENS,
+        .wait_us = options->batch_wait_us,
+        .dim = (int)embedder->bert_config.hidden_size,
+        .run = run_batch,
+        .context = embedder,
+        .done = el_embed_sequence_done,
+    };
+    return el_batcher_open(&batcher, &embedder->batcher);
+}
+
+int el_embedder_find_prompt(const struct el_embedder *embedder, const char *name,
+                            const struct el_prompt **ret_prompt) {
+    el_auto(el_str_done) struct el_str names = {0};
+    for (int i = 0; i < embedder->sentence.prompt_count; i++) {
+        if (el_streq(embedder->sentence.prompts[i].name, name)) {
+            *ret_prompt = &embedder->sentence.prompts[i];
+            return 0;
+        }
+        EL_TRY(el_str_printf(&names, "%s%s", i ? ", " : "", embedder->sentence.prompts[i].name));
+    }
+    return el_fail(EL_EINVAL, "the model has no prompt \"%s\"; it has: %s", name,
+                   names.length ? names.data : "none");
+}
+
+static int open_model(struct el_embedder *embedder, const struct el_embedder_options *options) {
+    struct el_bert_config *config = &embedder->bert_config;
+    enum el_precision wanted = EL_PRECISION_AUTO;
+    if (options->precision) EL_TRY(el_precision_parse(options->precision, &wanted));
+    EL_TRY(el_ops_find(NULL, &embedder->ops));
+    EL_TRY(el_ops_precision(embedder->ops, wanted, &embedder->precision));
+    EL_TRY(el_bert_config_read(embedder->path, config));
+    EL_TRY(el_sentence_config_read(embedder->path, config, &embedder->sentence));
+    EL_TRY(el_tokenizer_open(embedder->path, &embedder->tokenizer));
+    if (el_tokenizer_vocab_size(embedder->tokenizer) > config->vocab_size)
+        return el_fail(EL_EFORMAT,
+                       "%s: the tokenizer has %" PRId32 " tokens, config.json's vocab_size is %" PRId64,
+                       embedder->path, el_tokenizer_vocab_size(embedder->tokenizer), config->vocab_size);
+    embedder->max_tokens = (int)EL_MIN(embedder->sentence.max_seq_length, config->max_positions);
+
+    const char *prompt = options->prompt ? options->prompt : embedder->sentence.default_prompt;
+    if (prompt) EL_TRY(el_embedder_find_prompt(embedder, prompt, &embedder->prompt));
+
+    EL_TRY(el_device_open("host", 0, &embedder->device));
+    snprintf(embedder->device_text, sizeof embedder->device_text, "%s:%d", embedder->device->backend->name,
+             embedder->device->index);
+    struct el_team *team = NULL; // for loading alone
+    EL_TRY(el_team_open(embedder->threads, false, &team));
+    int status =
+        el_bert_open(embedder->path, config, embedder->ops, embedder->precision, team, &embedder->bert);
+    el_team_close(team);
+    return status;
+}
+
+int el_embedder_open(const char *path, const struct el_embedder_options *options,
+                     struct el_embedder **ret_embedder) {
+    static const struct el_embedder_options defaults = {0};
+    struct el_embedder *embedder = NULL;
+    if (!options) options = &defaults;
+    if (options->threads < 0 || options->batch_tokens < 0 || options->batch_wait_us < 0 ||
+        options->queue_tokens < 0)
+        return el_fail(EL_EINVAL,
+                       "threads, batch_tokens, batch_wait_us and queue_tokens must not be negative");
+    EL_TRY(el_zalloc(1, sizeof *embedder, &embedder));
+    embedder->threads = options->threads > 0 ? options->threads : el_cpu_count();
+    embedder->queue_tokens = options->queue_tokens;
+    el_histogram_init(&embedder->input_tokens, 4, 2);
+    int status = el_strdup(path, &embedder->path);
+    if (status == 0) status = open_model(embedder, options);
+    if (status == 0) status = open_batcher(embedder, options);
+    if (status < 0) {
+        el_embedder_close(embedder);
+        return status;
+    }
+    *ret_embedder = embedder;
+    return 0;
+}
+
+void el_embedder_drain(struct el_embedder *embedder) {
+    atomic_store(&embedder->draining, true);
+    el_batcher_drain(embedder->batcher);
+}
+
+void el_embedder_close(struct el_embedder *embedder) {
+    if (!embedder) return;
+    el_batcher_close(embedder->batcher);
+    el_bert_close(embedder->bert);
+    el_device_close(embedder->device);
+    el_tokenizer_close(embedder->tokenizer);
+    el_sentence_config_done(&embedder->sentence);
+    el_free(embedder->path);
+    el_free(embedder);
+}
+
+int el_embedder_encode(const struct el_embedder *embedder, const struct el_prompt *prompt,
+                       const struct el_text *text, struct el_tokens *tokens) {
+    if (!prompt)
+        return el_tokenizer_encode(embedder->tokenizer, text->data, text->length, embedder->max_tokens,
+                                   tokens);
+    el_auto(el_str_done) struct el_str whole = {0};
+    EL_TRY(el_str_puts(&whole, prompt->text));
+    EL_TRY(el_str_append(&whole, text->data, text->length));
+    return el_tokenizer_encode(embedder->tokenizer, whole.data, whole.length, embedder->max_tokens, tokens);
+}
+
+// ---- facts ----
+
+int el_embedder_dim(const struct el_embedder *embedder) {
+    return (int)embedder->bert_config.hidden_size;
+}
+int el_embedder_max_tokens(const struct el_embedder *embedder) {
+    return embedder->max_tokens;
+}
+
+int el_embedder_count_tokens(struct el_embedder *embedder, const struct el_text *text, int64_t *ret_tokens) {
+    el_auto(el_tokens_done) struct el_tokens tokens = {0};
+    EL_TRY(el_embedder_encode(embedder, embedder->prompt, text, &tokens));
+    *ret_tokens = tokens.total;
+    return 0;
+}
+
+void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats *ret_stats) {
+    const struct el_embed_counters *counters = &embedder->counters;
+    struct el_batcher_stats batcher;
+    el_batcher_stats(embedder->batcher, &batcher);
+    *ret_stats = (struct el_embed_stats){
+        .requests = counters->requests,
+        .inputs = counters->inputs,
+        .tokens = counters->tokens,
+        .batches = batcher.batches,
+        .failures = counters->failures,
+        .refused = counters->refused,
+        .canceled = counters->canceled,
+        .queue_inputs = (uint64_t)batcher.queued_sequences,
+        .queue_tokens = (uint64_t)batcher.queued_tokens,
+        .tokenize_ns = counters->tokenize_ns,
+        .queue_ns = batcher.queue_ns,
+        .inference_ns = batcher.compute_ns,
+    };
+}
+
+void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_histogram which,
+                           struct el_histogram *ret_histogram) {
+    static const enum el_batcher_histogram of_batcher[EL_HIST_COUNT] = {
+        [EL_HIST_BATCH_INPUTS] = EL_BATCH_SEQUENCES,
+        [EL_HIST_BATCH_TOKENS] = EL_BATCH_TOKENS,
+        [EL_HIST_QUEUE_SECONDS] = EL_BATCH_QUEUE_SECONDS,
+        [EL_HIST_COMPUTE_SECONDS] = EL_BATCH_COMPUTE_SECONDS,
+    };
+    el_histogram_read(which == EL_HIST_INPUT_TOKENS
+                          ? &embedder->input_tokens
+                          : el_batcher_histogram(embedder->batcher, of_batcher[which]),
+                      ret_histogram);
+}
+
+void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *ret_info) {
+    *ret_info = (struct el_embed_info){
+        .path = embedder->path,
+        .arch = "bert",
+        .device = embedder->device_text,
+        .simd = embedder->ops->name,
+        .precision = el_precision_text(embedder->precision),
+        .dim = el_embedder_dim(embedder),
+        .max_tokens = embedder->max_tokens,
+        .layers = (int)embedder->bert_config.layers,
+        .threads = embedder->threads,
+        .vocab_size = (int32_t)embedder->bert_config.vocab_size,
+        .weight_bytes = el_bert_bytes(embedder->bert),
+    };
+}

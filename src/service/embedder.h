@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// An embedder's inside, for the files of this folder: a model, its tokenizer and its batcher.
+#ifndef EL_SERVICE_EMBEDDER_H
+#define EL_SERVICE_EMBEDDER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device/backend.h"
+#include "engine/batcher.h"
+#include "format/hf_config.h"
+#include "format/tokenizer.h"
+#include "model/bert.h"
+#include "service/embed.h"
+
+struct el_embed_counters {
+    _Atomic uint64_t requests, inputs, tokens, failures, refused, canceled, tokenize_ns;
+};
+
+struct el_embedder {
+    char *path;
+    struct el_bert_config bert_config;
+    struct el_sentence_config sentence;
+    struct el_tokenizer *tokenizer;
+    struct el_device *device;
+    struct el_bert *bert;
+    struct el_batcher *batcher;
+    const struct el_ops *ops;
+    enum el_precision precision;
+    int threads, max_tokens;
+    int64_t queue_tokens;           // 0: unlimited
+    const struct el_prompt *prompt; // for requests that name none, or NULL
+    char device_text[32];
+    atomic_bool draining;
+    struct el_embed_counters counters;
+    struct el_histogram input_tokens;
+};
+
+// EL_EINVAL names the prompts that the model has.
+int el_embedder_find_prompt(const struct el_embedder *embedder, const char *name,
+                            const struct el_prompt **ret_prompt);
+
+// Encodes text behind the prompt (NULL: none) into *tokens. EL_ENOMEM.
+int el_embedder_encode(const struct el_embedder *embedder, const struct el_prompt *prompt,
+                       const struct el_text *text, struct el_tokens *tokens);
+
+// The batcher's el_sequence_done_fn: sequences belong to requests.
+void el_embed_sequence_done(struct el_sequence *sequence, int status);
+
+#endif
