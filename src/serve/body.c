@@ -174,7 +174,7 @@ static int read_many(struct el_embeddings_body *body, const json_t *input,
                                 texts ? "a string" : "an array of token ids");
         EL_TRY(texts ? read_text(value, i, &body->many[i], fault)
                      : read_ids(value, i, ids, &body->many[i], fault));
-        ids += json_array_size(value);
+        if (!texts) ids += json_array_size(value);
     }
     body->inputs = body->many;
     body->count = json_array_size(input);
