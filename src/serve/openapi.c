@@ -35,7 +35,7 @@ static void add_paths(json_t *document, bool keys) {
     for (size_t i = 0; i < EL_ROUTE_COUNT; i++) {
         const struct el_route *route = &el_routes[i];
         char method[8] = {0};
-        for (size_t c = 0; route->method[c] && c < sizeof method - 1; c++)
+        for (size_t c = 0; c < sizeof method - 1 && route->method[c]; c++)
             method[c] = (char)tolower(route->method[c]);
         if (!json_object_get(paths, route->path)) json_object_set_new(paths, route->path, json_object());
         json_object_set_new(json_object_get(paths, route->path), method,

@@ -7,6 +7,7 @@
 // cmocka.h wants the four above
 #include <cmocka.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -153,9 +154,8 @@ static void wrong_inputs(void **state) {
         "[true]",  "[{}]",      "[\"a\",1]", "[\"a\",[1]]", "[1,\"a\"]",     "[[1],\"a\"]", "[[1],2]",
         "[1,[2]]", "[[\"a\"]]", "[[1.5]]",   "[[[1]]]",     "[\"a\",null]"};
     for (size_t i = 0; i < EL_COUNT(types); i++) {
-        char text[64] = "{\"input\":";
-        strncat(text, types[i], sizeof text - strlen(text) - 2);
-        text[strlen(text)] = '}';
+        char text[64];
+        snprintf(text, sizeof text, "{\"input\":%s}", types[i]);
         refuse(text, EL_FAULT_INVALID_TYPE, "input");
     }
     refuse("{}", EL_FAULT_MISSING_PARAMETER, "input");
