@@ -6,8 +6,8 @@
 #include <stdint.h>
 // cmocka.h wants the four above
 #include <cmocka.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
