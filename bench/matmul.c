@@ -14,7 +14,7 @@
 #include "matmul_peer.h"
 #include "ops/ops.h"
 
-enum { LAYERS = 6, SHAPES = 4, MOST_REPEATS = 2000, MOST_THREADS = 2 };
+enum { LAYERS = 6, SHAPES = 4, MOST_REPEATS = 2000 };
 
 static const struct shape {
     const char *text;
@@ -162,20 +162,44 @@ static void measure_rows(struct bench *bench, int threads, double seconds, struc
 
 static void measure_precision(const struct el_ops *ops, enum el_precision precision, double seconds,
                               struct summary *summary) {
+    const int counts[] = {1, el_cpu_count()};
     struct el_team *team = NULL;
-    or_exit(el_team_open(MOST_THREADS, false, &team));
-    for (int threads = 1; threads <= MOST_THREADS; threads++)
+    or_exit(el_team_open(el_cpu_count(), false, &team));
+    for (size_t t = 0; t < EL_COUNT(counts) && (t == 0 || counts[t] > 1); t++)
         for (size_t r = 0; r < EL_COUNT(row_counts); r++) {
             struct bench bench = {.precision = precision, .rows = row_counts[r]};
-            bench.exec = (struct el_exec){.ops = ops, .team = threads > 1 ? team : NULL};
+            bench.exec = (struct el_exec){.ops = ops, .team = counts[t] > 1 ? team : NULL};
             el_arena_init(&bench.exec.scratch);
-            peer_threads(threads);
+            peer_threads(counts[t]);
             open_products(&bench);
-            measure_rows(&bench, threads, seconds, summary);
+            measure_rows(&bench, counts[t], seconds, summary);
             close_products(&bench);
             el_arena_done(&bench.exec.scratch);
         }
     el_team_close(team);
+}
+
+// The peer's rate on all cores: each shape hot, at its best number of rows, weighted as the model weights
+// them.
+static double peer_limit(const struct el_ops *ops, double seconds) {
+    double best[SHAPES] = {0}, all = 0, nanoseconds = 0;
+    struct bench bench = {.exec = {.ops = ops}, .precision = EL_PRECISION_FP32};
+    peer_threads(el_cpu_count());
+    for (size_t r = 0; r < EL_COUNT(row_counts); r++) {
+        bench.rows = row_counts[r];
+        open_products(&bench);
+        for (int shape = 0; shape < SHAPES; shape++) {
+            double rate = measure(&bench, shape, true, seconds).best;
+            best[shape] = EL_MAX(best[shape], rate);
+        }
+        close_products(&bench);
+    }
+    for (int shape = 0; shape < SHAPES; shape++) {
+        if (best[shape] == 0) return 0;
+        all += work(&bench, shape);
+        nanoseconds += work(&bench, shape) / best[shape];
+    }
+    return all / nanoseconds;
 }
 
 static void print_summary(const struct el_ops *ops, const struct summary *summaries) {
@@ -199,25 +223,63 @@ static void print_summary(const struct el_ops *ops, const struct summary *summar
     printf("}\n");
 }
 
+struct options {
+    double seconds; // per figure
+    const char *ops;
+    bool limit;
+};
+
+static const char usage[] =
+    "usage: bench_matmul [--ops FILLING] [--seconds S] [--limit]\n"
+    "Times the matrix products of all-MiniLM-L6-v2, ours and oneDNN's.\n"
+    "  --ops FILLING  not the best of this processor but avx512, avx2, sse2 or neon\n"
+    "  --seconds S    time for each figure (default 0.15)\n"
+    "  --limit        oneDNN's fp32 rate on hot products and all cores, and no more\n";
+
+static int read_options(int argc, char **argv, struct options *options) {
+    static const struct option names[] = {{"ops", required_argument, NULL, 'o'},
+                                          {"seconds", required_argument, NULL, 's'},
+                                          {"limit", no_argument, NULL, 'l'},
+                                          {NULL, 0, NULL, 0}};
+    int option, status = 0;
+    while (status == 0 && (option = getopt_long(argc, argv, "", names, NULL)) != -1)
+        switch (option) {
+        case 'o':
+            options->ops = optarg;
+            break;
+        case 's':
+            status = el_parse_f64(optarg, 0.001, 60, &options->seconds);
+            break;
+        case 'l':
+            options->limit = true;
+            break;
+        default:
+            status = EL_EINVAL;
+        }
+    return optind < argc ? EL_EINVAL : status;
+}
+
 int main(int argc, char **argv) {
-    double seconds = 0.15; // per figure
-    const char *name = NULL;
+    struct options options = {.seconds = 0.15};
     const struct el_ops *ops;
     struct summary summaries[EL_PRECISION_INT8 + 1] = {{0}};
-    for (int option; (option = getopt(argc, argv, "o:s:")) != -1;)
-        if (option == 'o')
-            name = optarg;
-        else if (option != 's' || el_parse_f64(optarg, 0.001, 60, &seconds) < 0) {
-            fprintf(stderr, "usage: bench_matmul [-o FILLING] [-s SECONDS_PER_FIGURE]\n");
-            return 2;
-        }
-    or_exit(el_ops_find(name, &ops));
+    if (read_options(argc, argv, &options) < 0) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    or_exit(el_ops_find(options.ops, &ops));
     printf("# ours: %s; peer: %s\n", ops->name, peer_name() ? peer_name() : "NONE, oneDNN is not installed");
-    printf("# GFLOP/s         rows  product        ours best    median   peer best    median   ratio\n");
+    if (options.limit) {
+        double limit = peer_limit(ops, options.seconds);
+        printf("{\"bench\":\"matmul-limit\",\"onednn_gflops\":%.1f,\"threads\":%d}\n", limit, el_cpu_count());
+        return 0;
+    }
+    printf("# GFLOP/s, best and median of %g s each\n", options.seconds);
+    printf("# precision, threads, rows, product    ours best    median   peer best    median   ratio\n");
     for (int p = EL_PRECISION_FP32; p <= EL_PRECISION_INT8; p++) {
         enum el_precision precision;
         if (el_ops_precision(ops, (enum el_precision)p, &precision) == 0)
-            measure_precision(ops, precision, seconds, &summaries[p]);
+            measure_precision(ops, precision, options.seconds, &summaries[p]);
         else
             printf("# %s: skipped: %s\n", el_precision_text((enum el_precision)p), el_error_detail());
     }
