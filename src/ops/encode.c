@@ -69,12 +69,12 @@ static void rotate(const float *row, int64_t count, float *out /* [EL_INT8_BLOCK
         out[i] = el_int8_signs[i / 32] >> i % 32 & 1 ? -x : x;
     }
     for (int stride = EL_INT8_BLOCK / 2; stride > 0; stride /= 2)
-        for (int i = 0; i < EL_INT8_BLOCK; i++) {
-            if (i & stride) continue;
-            float a = out[i], b = out[i + stride];
-            out[i] = a + b;
-            out[i + stride] = a - b;
-        }
+        for (int first = 0; first < EL_INT8_BLOCK; first += 2 * stride)
+            for (int i = first; i < first + stride; i++) {
+                float a = out[i], b = out[i + stride];
+                out[i] = a + b;
+                out[i + stride] = a - b;
+            }
 }
 
 // The range of a block, 0 included; false when something in it is not finite.
@@ -119,8 +119,9 @@ static void encode_terms(float *x, float scale, struct block *ret_block) {
     struct block block = {.scale =
                               scale / EL_INT8_BLOCK}; // as the transform of both rows magnifies their product
     int sum = 0;
+    float inverse = 1 / scale;
     for (int i = 0; i < EL_INT8_BLOCK && scale > 0; i++) {
-        block.terms[i] = (int8_t)lrintf(x[i] / scale);
+        block.terms[i] = (int8_t)lrintf(x[i] * inverse);
         x[i] -= (float)block.terms[i] * scale;
         sum += block.terms[i];
     }

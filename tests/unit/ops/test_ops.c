@@ -109,6 +109,68 @@ static void bf16_rounds_to_nearest_even(void **state) {
     assert_int_equal(bf16_of(0xffffffff), 0xffff);
 }
 
+static double dot(const float *a, const float *b, int64_t count) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)a[i] * b[i];
+    return sum;
+}
+
+// Rows of 200 elements, one of them large: a dot product survives the rotation and the rounding, the better
+// with a second term.
+static void int8_rows_keep_their_products(void **state) {
+    (void)state;
+    enum { DEPTH = 200, SEEN = 256, UNITS = 2 * 2 * EL_INT8_BLOCK_UNITS };
+    float x[DEPTH], w[DEPTH], seen_x[SEEN], seen_w[SEEN], units[UNITS];
+    double size = 0, off[3] = {0};
+    for (int i = 0; i < DEPTH; i++) {
+        x[i] = (float)((i * 37 + 11) % 101 - 50) / 50;
+        w[i] = (float)((i * 53 + 29) % 97 - 48) / 48;
+        size += fabs((double)x[i] * w[i]);
+    }
+    x[17] = 40;
+    assert_int_equal(el_seen_depth(EL_PRECISION_INT8, DEPTH), SEEN);
+    el_encode_input(EL_PRECISION_INT8, x, DEPTH, units);
+    el_decode_input(EL_PRECISION_INT8, units, DEPTH, seen_x);
+    for (int terms = 1; terms <= 2; terms++) {
+        assert_int_equal(el_weight_units(EL_PRECISION_INT8, DEPTH, terms), terms * 2 * EL_INT8_BLOCK_UNITS);
+        el_encode_weights(EL_PRECISION_INT8, w, DEPTH, terms, units);
+        el_decode_weights(EL_PRECISION_INT8, units, DEPTH, terms, seen_w);
+        off[terms] = fabs(dot(seen_x, seen_w, SEEN) - dot(x, w, DEPTH));
+    }
+    assert_true(off[1] < 0.02 * size);
+    assert_true(off[2] < 0.01 * size);
+    el_encode_weights(EL_PRECISION_INT8, w, DEPTH, 2, units); // alone, two terms are 16 bits
+    el_decode_weights(EL_PRECISION_INT8, units, DEPTH, 2, seen_w);
+    assert_true(fabs(dot(seen_w, seen_w, SEEN) * EL_INT8_BLOCK - dot(w, w, DEPTH)) < 1e-4 * dot(w, w, DEPTH));
+}
+
+static void int8_spreads_what_is_not_finite(void **state) {
+    (void)state;
+    float x[EL_INT8_BLOCK] = {0}, units[EL_INT8_BLOCK_UNITS], seen[EL_INT8_BLOCK];
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < EL_COUNT(bad); i++) {
+        x[5] = bad[i];
+        el_encode_input(EL_PRECISION_INT8, x, EL_INT8_BLOCK, units);
+        el_decode_input(EL_PRECISION_INT8, units, EL_INT8_BLOCK, seen);
+        for (int k = 0; k < EL_INT8_BLOCK; k++)
+            assert_true(isnan(seen[k]));
+    }
+}
+
+static void a_precision_without_instructions_is_refused(void **state) {
+    (void)state;
+    for (int i = 0; i < el_ops_count(); i++) {
+        const struct el_ops *ops = el_ops_at(i);
+        enum el_precision resolved = EL_PRECISION_AUTO;
+        if (strcmp(ops->name, "avx512") == 0 || strcmp(ops->name, "ref") == 0) continue;
+        assert_int_equal(el_ops_precision(ops, EL_PRECISION_BF16, &resolved), EL_EUNSUPPORTED);
+        assert_int_equal(resolved, EL_PRECISION_AUTO);
+        assert_non_null(strstr(el_error_detail(), "bf16"));
+        assert_non_null(strstr(el_error_detail(), ops->name));
+    }
+}
+
 // y = act(x) through a product with a 1 x 1 matrix.
 static void activate(const struct el_ops *ops, enum el_act act, float *x, int64_t count, float *y) {
     float one = 1;
@@ -168,6 +230,9 @@ int main(void) {
         cmocka_unit_test(auto_is_a_precision_that_runs),
         cmocka_unit_test(halves_widen_exactly),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(int8_rows_keep_their_products),
+        cmocka_unit_test(int8_spreads_what_is_not_finite),
+        cmocka_unit_test(a_precision_without_instructions_is_refused),
         cmocka_unit_test(activations_are_accurate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
