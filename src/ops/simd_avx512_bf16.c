@@ -22,6 +22,7 @@ static void encode_bf16(const float *row, int64_t depth, void *ret_units) {
 
 static void tile_bf16(const struct el_tile *tile) {
     float sums[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(sizeof(vec))));
+    fetch_ends(tile);
     products[tile->rows - 1](tile->depth, tile->activations, tile->activation_stride, tile->panel, sums,
                              TILE_COLUMNS, tile->ahead, tile->ahead_bytes);
     finish_tile(tile, sums);

@@ -82,6 +82,7 @@ static void tile_int8(const struct el_tile *tile) {
     float sums[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(sizeof(vec)))) = {0};
     const float *panel = tile->panel;
     const char *ahead = tile->ahead;
+    fetch_ends(tile);
     for (int term = 0; term < tile->terms; term++)
         for (int64_t k = 0; k < tile->depth; k += EL_INT8_BLOCK_UNITS) {
             products[tile->rows - 1](EL_INT8_BLOCK / 4, (const float *)tile->activations + k,
