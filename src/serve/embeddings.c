@@ -214,6 +214,10 @@ static void write_job(struct el_exchange *exchange) {
 }
 
 bool el_embeddings_finish(struct el_exchange *exchange) {
+    bool left = exchange->peer && exchange->peer->left;
+    if (exchange->status == EL_ECANCELED && !left)
+        el_fault_set(&exchange->fault, EL_FAULT_SHUTTING_DOWN, NULL,
+                     "this server is shutting down, and the time for what was in flight is over");
     bool failed = exchange->status < 0 || exchange->fault.kind, written = exchange->reply.status;
     if (failed || written) return true;
     size_t floats = exchange->inputs * (size_t)el_embed_request_dim(exchange->request);

@@ -238,13 +238,14 @@ static void begin_drain(struct el_server *server) {
     el_peers_sweep(&server->peers, true);
 }
 
-// Drops what is left, and waits until the service has let go of it.
+// Drops what is left, waits until the service has let go of it, and tells the clients.
 static void cut(struct el_server *server) {
     el_warn("drain_timeout_s is over: dropping %zu requests", server->working);
     for (struct el_peer *peer = server->peers.first; peer; peer = peer->next)
-        el_peer_leave(peer);
+        if (peer->exchange) el_exchange_cancel(peer->exchange);
     while (server->working > 0)
         turn(server, SWEEP_MS);
+    turn(server, 0);
 }
 
 static void drain(struct el_server *server) {

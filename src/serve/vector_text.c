@@ -13,16 +13,16 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "base64 vectors are little-endian floats");
 
 enum {
-    LONGEST_FLOAT = 24, // bytes of "-1.23456789e-38" and of "-0.0000123456789," with room
+    LONGEST_FLOAT = 24, // bytes of "-1.23456789e-38" and of "-0.000000123456789," with room
     MIN_DIGITS = 6,
     MAX_DIGITS = 9,
 };
 // Plain decimals stand for SMALLEST <= |x| < LARGEST, which leaves a digit after the point; others are rare.
-#define SMALLEST 1e-5
+#define SMALLEST 1e-7
 #define LARGEST 1e5
 
-static const double powers_of_ten[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
-                                       1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
+static const double powers_of_ten[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                       1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 static const char digit_pairs[] =
     "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
     "40414243444546474849505152535455565758596061626364656667686970717273747576777879"

@@ -12,7 +12,7 @@ import unittest
 
 from harness import BINARY, SANITIZER, TIMEOUT, HttpTest, environment, in_threads
 
-LARGE = {"input": ["the cat sat on the mat " * 8] * 20000}
+LARGE = {"input": ["the cat sat on the mat " * 8] * (2000 if SANITIZER else 20000)}
 FLAGS = ("--max-inputs", "100000", "--max-queue-tokens", "100000000", "--threads", "1")
 
 
@@ -127,6 +127,15 @@ class Lifecycle(HttpTest):
             began = time.monotonic()
             self.assertEqual(server.stop(), 0)
             self.assertLess(time.monotonic() - began, 20 if SANITIZER else 6)
+
+    def test_what_takes_longer_than_that_is_told_so(self):
+        server = self.start(*FLAGS, "--drain-timeout-s", "0")
+        connection = self.send_large(server)
+        wait_until(lambda: self.running(server) == 1, "it was never taken on")
+        self.assertEqual(server.stop(), 0)
+        response = connection.getresponse()
+        self.assertEqual(response.status, 503)
+        self.assertEqual(json.load(response)["error"]["code"], "shutting_down")
 
     def test_a_second_signal_ends_at_once(self):
         server = self.start(*FLAGS)
