@@ -11,9 +11,8 @@
 #include "base/str.h"
 #include "base/thread.h"
 
-enum {
-    DEFAULT_BATCH_TOKENS = 128
-}; // the fastest measured, 64 to 512: activations stay in a core's L2 (docs/engine.md)
+// Activations of so many tokens stay in a core's L2; the fastest measured of 64 to 512 (docs/engine.md).
+enum { DEFAULT_BATCH_TOKENS = 128 };
 
 // The batcher's work: encode, pool, normalise.
 static int run_batch(void *context, struct el_exec *exec, const struct el_batch *batch, float *vectors) {
