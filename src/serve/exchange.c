@@ -88,6 +88,8 @@ static enum MHD_Result answer(struct el_exchange *exchange) {
     if (exchange->fault.kind) el_reply_fault(&exchange->reply, &exchange->fault);
     exchange->phase = EL_ANSWERING;
     el_metrics_count(&exchange->server->metrics, exchange);
+    if (exchange->fault.kind == EL_FAULT_COMPUTE_FAILED || exchange->fault.kind == EL_FAULT_OUT_OF_MEMORY)
+        el_warn("a request with %zu inputs failed: %s", exchange->inputs, exchange->fault.message);
     el_debug("%s %d, %zu inputs, %" PRIu64 " us", exchange->route ? exchange->route->path : "(no route)",
              exchange->reply.status, exchange->inputs, (el_now_ns() - exchange->began_ns) / 1000);
     return el_reply_send(&exchange->reply, exchange->connection, exchange->server->draining) ? MHD_YES
@@ -124,7 +126,8 @@ static enum MHD_Result begin(struct el_server *server, struct MHD_Connection *co
     uint64_t size = body_size(connection);
     if (check_header(exchange, method, path, size) == 0) return MHD_YES;
     exchange->phase = EL_DISCARDING;
-    if (size <= DISCARD_LIMIT || size == UINT64_MAX) return MHD_YES;
+    bool asks_first = header(connection, MHD_HTTP_HEADER_EXPECT) != NULL; // before it sends the body
+    if (!asks_first && (size <= DISCARD_LIMIT || size == UINT64_MAX)) return MHD_YES;
     if (exchange->peer) el_linger(&server->lingerers, exchange->peer->fd);
     return answer(exchange); // libmicrohttpd closes the connection after it
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the HTTP server share: a server on a free port with a model of a few kilobytes (or the one that
-ELEANOR_TEST_MODEL names), and ways to talk to it."""
+"""What the tests of the HTTP server share: a server on a free port with a model of a few kilobytes, and ways to talk to
+it."""
 import base64
 import http.client
 import json
@@ -27,6 +27,14 @@ SKIPPED = 77
 def environment():
     """The caller's, without what would change the settings."""
     return {key: value for key, value in os.environ.items() if not key.startswith("ELEANOR_")}
+
+
+def real_model():
+    """The folder of all-MiniLM-L6-v2: what ELEANOR_TEST_MODEL names, else where ./run puts it; None without it."""
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    home = os.environ.get("ELEANOR_HOME") or os.path.join(data, "eleanor")
+    path = os.environ.get("ELEANOR_TEST_MODEL") or os.path.join(home, "models", "all-MiniLM-L6-v2")
+    return path if os.path.exists(os.path.join(path, "config.json")) else None
 
 
 class Answer:
@@ -118,11 +126,9 @@ class HttpTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.model = os.environ.get("ELEANOR_TEST_MODEL")
-        if not cls.model:
-            made = subprocess.run([TINY_MODEL], stdout=subprocess.PIPE, check=True, timeout=TIMEOUT, text=True)
-            cls.model = made.stdout.strip()
-            cls.addClassCleanup(shutil.rmtree, cls.model)
+        made = subprocess.run([TINY_MODEL], stdout=subprocess.PIPE, check=True, timeout=TIMEOUT, text=True)
+        cls.model = made.stdout.strip()
+        cls.addClassCleanup(shutil.rmtree, cls.model)
         cls.name = os.path.basename(cls.model.rstrip("/"))
         if cls.flags is not None:
             cls.server = Server(cls.model, *cls.flags)

@@ -4,12 +4,19 @@ import array
 import base64
 import math
 import os
+import shutil
 import subprocess
 import unittest
 
-from harness import BINARY, TIMEOUT, HttpTest, environment, floats
+from harness import BINARY, TIMEOUT, HttpTest, Server, environment, floats, real_model
 
 TEXTS = ["the cat sat on the mat .", "a dog", "b c d", "The Dogs"]
+
+
+def by_command_line(model):
+    """The bytes of the vectors of TEXTS as `eleanor embed` writes them."""
+    return subprocess.run([BINARY, "embed", "--model", model, "--format", "f32"], timeout=TIMEOUT, check=True, env=environment(),
+                          input="\n".join(TEXTS).encode() + b"\n", stdout=subprocess.PIPE).stdout
 
 
 class Embeddings(HttpTest):
@@ -70,10 +77,8 @@ class Embeddings(HttpTest):
         self.assertRegex(message, r"input 1 has [0-9]+ tokens")
 
     def test_the_same_bits_by_http_and_by_command_line(self):
-        lines = subprocess.run([BINARY, "embed", "--model", self.model, "--format", "f32"], timeout=TIMEOUT, check=True,
-                               env=environment(), input="\n".join(TEXTS).encode() + b"\n", stdout=subprocess.PIPE).stdout
         by_http = b"".join(base64.b64decode(text) for text in self.vectors(input=TEXTS, encoding_format="base64"))
-        self.assertEqual(by_http, lines)
+        self.assertEqual(by_http, by_command_line(self.model))
 
     def test_a_large_request(self):
         answer = self.server.embed(input=[f"cat {i}" for i in range(2048)])
@@ -84,6 +89,35 @@ class Embeddings(HttpTest):
                      "application/vnd.api+json"):
             answer = self.server.ask("POST", "/v1/embeddings", '{"input":"a"}', {"Content-Type": kind})
             self.assertEqual(answer.status, 200, kind)
+
+
+@unittest.skipUnless(real_model(), "SKIPPED: all-MiniLM-L6-v2 is not here; ./run obtains it")
+class RealModel(HttpTest):
+    flags = None
+
+    def test_the_same_bits_by_http_and_by_command_line(self):
+        server = Server(real_model())
+        self.addCleanup(server.close)
+        for texts in (TEXTS, TEXTS + TEXTS[::-1] * 50):  # alone, and in company
+            data = server.embed(input=texts, encoding_format="base64").json()["data"]
+            by_http = b"".join(base64.b64decode(item["embedding"]) for item in data[:len(TEXTS)])
+            self.assertEqual(by_http, by_command_line(real_model()))
+
+
+class TwoModels(HttpTest):
+    flags = None
+
+    def test_each_by_its_name(self):
+        other = self.folder() + "/Other"
+        shutil.copytree(self.model, other)
+        server = self.start("--model", other)
+        self.assertEqual([model["id"] for model in server.ask("GET", "/v1/models").json()["data"]], [self.name, "Other"])
+        for asked, answers in ((self.name, self.name), ("Other", "Other"), ("other", "Other"), (None, self.name), (other, "Other")):
+            self.assertEqual(server.embed(model=asked, input="a").json()["model"], answers)
+        message = self.expect_error(server.embed(model="third", input="a"), 404, "model_not_found", "model")
+        self.assertIn(f"{self.name}, Other", message)
+        figures = server.metrics()
+        self.assertEqual(figures['te_embed_count{model="Other"}'], 3)
 
 
 class Facts(HttpTest):

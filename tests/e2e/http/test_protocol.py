@@ -100,6 +100,11 @@ class Protocol(HttpTest):
             response.begin()
             self.assertEqual(response.status, 200)
 
+    def test_100_continue_is_not_given_to_what_is_refused(self):
+        with self.server.socket() as sock:
+            sock.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+            self.assertTrue(sock.recv(100).startswith(b"HTTP/1.1 404"))
+
     def test_http_1_0_closes(self):
         (answer,) = answers(self.talk(b"GET /livez HTTP/1.0\r\n\r\n"), 1)
         self.assertEqual(answer.status, 200)
