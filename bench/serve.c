@@ -40,8 +40,11 @@ struct bench {
     struct el_str text[2 * STS_SENTENCES]; // owns the requests' bytes
     double library[ROUNDS];                // texts a second
     double library_one_s;                  // seconds of one call with one text
-    struct load_result http[WAYS][ROUNDS], overload;
-    double peak; // texts a second before the overload, same server
+    struct load_result http[WAYS][ROUNDS];
+    double library_cpu_s,
+        http_cpu_s[WAYS]; // processor seconds a text; of HTTP: the server's and the load generator's
+    double peak[ROUNDS];  // texts a second of the server with the short queue, at 64 connections
+    struct load_result overload[ROUNDS];
     int rounds;
     double seconds; // of each measurement
 };
@@ -102,6 +105,19 @@ static int make_request(struct bench *bench, size_t index) {
     return 0;
 }
 
+// Mixes the order, the same each time: the set has its short sentences first and its long ones last, and a
+// measurement that ends within it is to meet its like all the same.
+static void shuffle(struct load_request *requests) {
+    uint64_t random = 1;
+    for (size_t i = STS_SENTENCES - 1; i > 0; i--) {
+        random = random * 6364136223846793005u + 1442695040888963407u; // Knuth, MMIX
+        size_t other = (size_t)(random >> 33) % (i + 1);
+        struct load_request kept = requests[i];
+        requests[i] = requests[other];
+        requests[other] = kept;
+    }
+}
+
 static int prepare(struct bench *bench) {
     const struct el_embedder_options options = {.precision = bench->precision};
     EL_TRY(el_embedder_open(bench->model, &options, &bench->embedder));
@@ -110,6 +126,7 @@ static int prepare(struct bench *bench) {
     EL_TRY(el_embed(bench->embedder, bench->sts.sentence, STS_SENTENCES, bench->vectors));
     for (size_t i = 0; i < STS_SENTENCES; i++)
         EL_TRY(make_request(bench, i));
+    shuffle(bench->requests);
     return 0;
 }
 
@@ -126,17 +143,35 @@ static double median(double *values, size_t count) {
     return values[count / 2];
 }
 
-// Texts a second of the library over whole passes of the sentences, for about bench->seconds.
-static int measure_library(struct bench *bench, double *ret_rate) {
+// Processor seconds of this process, and of `pid` when it is not 0.
+static double cpu_seconds(pid_t pid) {
+    struct rusage own;
+    unsigned long user = 0, system = 0;
+    char path[64];
+    getrusage(RUSAGE_SELF, &own);
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = pid ? fopen(path, "re") : NULL;
+    if (file &&
+        fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+        user = 0;
+    if (file) fclose(file);
+    return (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) +
+           (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec) * 1e-6 +
+           (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+// The library over whole passes of the sentences, for about bench->seconds.
+static int measure_library(struct bench *bench, int round) {
+    const double cpu = cpu_seconds(0);
     const uint64_t began = el_now_ns();
-    double seconds = 0;
-    int passes = 0;
+    double seconds = 0, texts = 0;
     while (seconds < bench->seconds) {
         EL_TRY(el_embed(bench->embedder, bench->sts.sentence, STS_SENTENCES, bench->vectors));
         seconds = (double)(el_now_ns() - began) * 1e-9;
-        passes++;
+        texts += STS_SENTENCES;
     }
-    *ret_rate = passes * (double)STS_SENTENCES / seconds;
+    bench->library[round] = texts / seconds;
+    bench->library_cpu_s += (cpu_seconds(0) - cpu) / texts / bench->rounds;
     return 0;
 }
 
@@ -144,7 +179,8 @@ static int measure_one_call(struct bench *bench, double *ret_seconds) {
     double seconds[ONE_CALLS];
     for (size_t i = 0; i < ONE_CALLS; i++) {
         const uint64_t began = el_now_ns();
-        EL_TRY(el_embed(bench->embedder, &bench->sts.sentence[i], 1, bench->vectors));
+        EL_TRY(el_embed(bench->embedder, &bench->sts.sentence[i * (STS_SENTENCES / ONE_CALLS)], 1,
+                        bench->vectors));
         seconds[i] = (double)(el_now_ns() - began) * 1e-9;
     }
     *ret_seconds = median(seconds, ONE_CALLS);
@@ -167,107 +203,141 @@ static double rate_of(const struct load_result *result) {
     return (double)result->accepted / result->seconds;
 }
 
+static int measure_round(struct bench *bench, const struct child *server, int round) {
+    EL_TRY(measure_library(bench, round));
+    for (int way = 0; way < WAYS; way++) {
+        struct load_result *result = &bench->http[way][round];
+        const double began = cpu_seconds(server->pid);
+        EL_TRY(measure_http(bench, server->port, connections[way], 0, result));
+        double texts = rate_of(result) * (bench->seconds + WARMUP_S);
+        bench->http_cpu_s[way] += (cpu_seconds(server->pid) - began) / texts / bench->rounds;
+    }
+    return 0;
+}
+
 static int measure_rounds(struct bench *bench) {
     struct child server;
     EL_TRY(start_server(bench, "262144", &server));
     int status = measure_one_call(bench, &bench->library_one_s);
-    for (int round = 0; round < bench->rounds && status == 0; round++) {
-        status = measure_library(bench, &bench->library[round]);
-        for (int way = 0; way < WAYS && status == 0; way++)
-            status = measure_http(bench, server.port, connections[way], 0, &bench->http[way][round]);
-    }
+    for (int round = 0; round < bench->rounds && status == 0; round++)
+        status = measure_round(bench, &server, round);
     stop_server(&server);
     return status;
 }
 
 static int measure_overload(struct bench *bench) {
     struct child server;
-    struct load_result peak;
+    int status = 0;
     EL_TRY(start_server(bench, overload_queue, &server));
-    int status = measure_http(bench, server.port, 64, 0, &peak);
-    bench->peak = status == 0 ? rate_of(&peak) : 0;
-    if (status == 0)
-        status = measure_http(bench, server.port, OVERLOAD_CONNECTIONS, OVERLOAD_FACTOR * bench->peak,
-                              &bench->overload);
+    for (int round = 0; round < bench->rounds && status == 0; round++) {
+        struct load_result peak;
+        status = measure_http(bench, server.port, 64, 0, &peak);
+        bench->peak[round] = status == 0 ? rate_of(&peak) : 1;
+        if (status == 0)
+            status = measure_http(bench, server.port, OVERLOAD_CONNECTIONS,
+                                  OVERLOAD_FACTOR * bench->peak[round], &bench->overload[round]);
+    }
     stop_server(&server);
     return status;
 }
 
 // ---- telling ----
 
-// The median over the rounds of http / library of the same round.
-static double ratio(const struct bench *bench, int way) {
-    double ratios[ROUNDS];
-    for (int round = 0; round < bench->rounds; round++)
-        ratios[round] = rate_of(&bench->http[way][round]) / bench->library[round];
-    return median(ratios, (size_t)bench->rounds);
-}
+// What the rounds of one kind of measurement come to: medians, and sums of what went wrong.
+struct summary {
+    double rate, p50_s, p99_s, refused_p50_s, refused_p99_s, refused_max_s;
+    double ratio; // rate to that of the same round's base
+    unsigned long long errors, wrong, refused, unsent;
+};
 
-// All rounds of a way as one: median rate and latencies, summed errors.
-static struct load_result together(const struct bench *bench, int way) {
-    struct load_result sum = bench->http[way][0];
-    double rate[ROUNDS], p50[ROUNDS], p99[ROUNDS];
-    sum.errors = sum.wrong = 0;
-    for (int round = 0; round < bench->rounds; round++) {
-        const struct load_result *one = &bench->http[way][round];
-        rate[round] = rate_of(one);
-        p50[round] = one->accepted_s.p50;
-        p99[round] = one->accepted_s.p99;
-        sum.errors += one->errors + one->refused;
+static struct summary summarise(const struct load_result *results, const double *base, int rounds) {
+    double rate[ROUNDS], ratio[ROUNDS], p50[ROUNDS], p99[ROUNDS], refused_p50[ROUNDS], refused_p99[ROUNDS];
+    struct summary sum = {0};
+    for (int i = 0; i < rounds; i++) {
+        const struct load_result *one = &results[i];
+        rate[i] = rate_of(one);
+        ratio[i] = rate_of(one) / base[i];
+        p50[i] = one->accepted_s.p50;
+        p99[i] = one->accepted_s.p99;
+        refused_p50[i] = one->refused_s.p50;
+        refused_p99[i] = one->refused_s.p99;
+        sum.refused_max_s = EL_MAX(sum.refused_max_s, one->refused_s.max);
+        sum.errors += one->errors;
         sum.wrong += one->wrong;
-        sum.accepted_s.max = EL_MAX(sum.accepted_s.max, one->accepted_s.max);
+        sum.refused += one->refused;
+        sum.unsent += one->unsent;
     }
-    sum.accepted = (uint64_t)(median(rate, (size_t)bench->rounds) * sum.seconds);
-    sum.accepted_s.p50 = median(p50, (size_t)bench->rounds);
-    sum.accepted_s.p99 = median(p99, (size_t)bench->rounds);
+    sum.rate = median(rate, (size_t)rounds);
+    sum.ratio = median(ratio, (size_t)rounds);
+    sum.p50_s = median(p50, (size_t)rounds);
+    sum.p99_s = median(p99, (size_t)rounds);
+    sum.refused_p50_s = median(refused_p50, (size_t)rounds);
+    sum.refused_p99_s = median(refused_p99, (size_t)rounds);
     return sum;
 }
 
-static void tell(struct bench *bench) {
+struct summaries {
+    double library, peak; // texts a second
+    struct summary http[WAYS], overload;
+};
+
+static void tell(const struct bench *bench, const struct summaries *sum) {
     struct el_embed_info info;
     el_embedder_info(bench->embedder, &info);
-    double library[ROUNDS], ratios[WAYS];
-    struct load_result http[WAYS];
-    memcpy(library, bench->library, sizeof library);
-    double library_rate = median(library, (size_t)bench->rounds);
     printf("%s on %s, %d threads, %d rounds of %.0f s\n", info.precision, info.simd, info.threads,
            bench->rounds, bench->seconds);
-    printf("library             %8.0f texts/s   one text %.2f ms\n", library_rate,
-           bench->library_one_s * 1e3);
+    printf("library          %7.0f texts/s   one text %.2f ms   %.0f us of processor a text\n", sum->library,
+           bench->library_one_s * 1e3, bench->library_cpu_s * 1e6);
     for (int way = 0; way < WAYS; way++) {
-        http[way] = together(bench, way);
-        ratios[way] = ratio(bench, way);
-        printf("%5d connections   %8.0f texts/s   p50 %.2f ms   p99 %.2f ms   %.1f %% of the library   %llu "
-               "errors, %llu wrong\n",
-               connections[way], rate_of(&http[way]), http[way].accepted_s.p50 * 1e3,
-               http[way].accepted_s.p99 * 1e3, ratios[way] * 100, (unsigned long long)http[way].errors,
-               (unsigned long long)http[way].wrong);
+        const struct summary *http = &sum->http[way];
+        printf("%4d connections %7.0f texts/s   p50 %.2f ms   p99 %.2f ms   %.0f us   %.1f %% of the library "
+               "  %llu errors, "
+               "%llu wrong\n",
+               connections[way], http->rate, http->p50_s * 1e3, http->p99_s * 1e3,
+               bench->http_cpu_s[way] * 1e6, http->ratio * 100, http->errors + http->refused, http->wrong);
     }
-    const struct load_result *over = &bench->overload;
-    printf("overload x%d        %8.0f texts/s   %.1f %% of the peak %.0f   429: %.0f/s, p50 %.2f ms, p99 "
-           "%.2f ms, max "
-           "%.2f ms   %llu errors, %llu wrong, %llu unsent\n",
-           OVERLOAD_FACTOR, rate_of(over), rate_of(over) / bench->peak * 100, bench->peak,
-           (double)over->refused / over->seconds, over->refused_s.p50 * 1e3, over->refused_s.p99 * 1e3,
-           over->refused_s.max * 1e3, (unsigned long long)over->errors, (unsigned long long)over->wrong,
-           (unsigned long long)over->unsent);
+    const struct summary *over = &sum->overload;
+    printf("overload x%d     %7.0f texts/s   %.1f %% of the peak %.0f   %llu times 429: p50 %.2f ms, p99 "
+           "%.2f ms, max %.2f "
+           "ms   %llu errors, %llu wrong, %llu unsent\n",
+           OVERLOAD_FACTOR, over->rate, over->ratio * 100, sum->peak, over->refused,
+           over->refused_p50_s * 1e3, over->refused_p99_s * 1e3, over->refused_max_s * 1e3, over->errors,
+           over->wrong, over->unsent);
+}
+
+static void tell_json(const struct bench *bench, const struct summaries *sum) {
+    const struct summary *over = &sum->overload;
     printf("{\"bench\":\"serve\",\"unit\":\"texts/"
            "s\",\"precision\":\"%s\",\"ours\":%.1f,\"peers\":{\"library\":%.1f},"
            "\"ratio_vs_best\":%.4f,\"share_of_limit\":%.4f,\"connections\":{",
-           info.precision, rate_of(&http[1]), library_rate, ratios[1], ratios[1]);
-    for (int way = 0; way < WAYS; way++)
-        printf("%s\"%d\":{\"rate\":%.1f,\"ratio\":%.4f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"errors\":%llu,"
+           bench->precision, sum->http[1].rate, sum->library, sum->http[1].ratio, sum->http[1].ratio);
+    for (int way = 0; way < WAYS; way++) {
+        const struct summary *http = &sum->http[way];
+        printf("%s\"%d\":{\"rate\":%.1f,\"ratio\":%.4f,\"cpu_ratio\":%.4f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
+               "\"errors\":%llu,"
                "\"wrong\":%llu}",
-               way ? "," : "", connections[way], rate_of(&http[way]), ratios[way],
-               http[way].accepted_s.p50 * 1e3, http[way].accepted_s.p99 * 1e3,
-               (unsigned long long)http[way].errors, (unsigned long long)http[way].wrong);
+               way ? "," : "", connections[way], http->rate, http->ratio,
+               bench->library_cpu_s / bench->http_cpu_s[way], http->p50_s * 1e3, http->p99_s * 1e3,
+               http->errors + http->refused, http->wrong);
+    }
     printf("},\"one_text_ms\":{\"library\":%.3f,\"http\":%.3f},\"overload\":{\"factor\":%d,\"goodput\":%.1f,"
            "\"of_peak\":%.4f,"
            "\"refused_p50_ms\":%.3f,\"refused_p99_ms\":%.3f,\"refused_max_ms\":%.3f,\"errors\":%llu,"
            "\"wrong\":%llu}}\n",
-           bench->library_one_s * 1e3, http[0].accepted_s.p50 * 1e3, OVERLOAD_FACTOR, rate_of(over),
-           rate_of(over) / bench->peak, over->refused_s.p50 * 1e3, over->refused_s.p99 * 1e3,
-           over->refused_s.max * 1e3, (unsigned long long)over->errors, (unsigned long long)over->wrong);
+           bench->library_one_s * 1e3, sum->http[0].p50_s * 1e3, OVERLOAD_FACTOR, over->rate, over->ratio,
+           over->refused_p50_s * 1e3, over->refused_p99_s * 1e3, over->refused_max_s * 1e3, over->errors,
+           over->wrong);
+}
+
+static void tell_all(struct bench *bench) {
+    struct summaries sum;
+    for (int way = 0; way < WAYS; way++)
+        sum.http[way] = summarise(bench->http[way], bench->library, bench->rounds);
+    sum.overload = summarise(bench->overload, bench->peak, bench->rounds);
+    sum.library = median(bench->library, (size_t)bench->rounds); // sorts: after all ratios
+    sum.peak = median(bench->peak, (size_t)bench->rounds);
+    tell(bench, &sum);
+    tell_json(bench, &sum);
 }
 
 // ---- main ----
@@ -281,7 +351,7 @@ static int run(struct bench *bench) {
     EL_TRY(prepare(bench));
     EL_TRY(measure_rounds(bench));
     EL_TRY(measure_overload(bench));
-    tell(bench);
+    tell_all(bench);
     return 0;
 }
 
