@@ -185,7 +185,7 @@ def refused(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
         return False
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: the door closed on this very connection
         return True
 
 
