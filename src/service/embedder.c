@@ -74,9 +74,7 @@ static int open_model(struct el_embedder *embedder, const struct el_embedder_opt
     const char *prompt = options->prompt ? options->prompt : embedder->sentence.default_prompt;
     if (prompt) EL_TRY(el_embedder_find_prompt(embedder, prompt, &embedder->prompt));
 
-    EL_TRY(el_device_open("host", 0, &embedder->device));
-    snprintf(embedder->device_text, sizeof embedder->device_text, "%s:%d", embedder->device->backend->name,
-             embedder->device->index);
+    EL_TRY(el_device_open("host", 0, NULL, &embedder->device));
     struct el_team *team = NULL; // for loading alone
     EL_TRY(el_team_open(embedder->threads, false, &team));
     int status =
@@ -190,7 +188,7 @@ void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *
     *ret_info = (struct el_embed_info){
         .path = embedder->path,
         .arch = "bert",
-        .device = embedder->device_text,
+        .device = embedder->device->id,
         .simd = embedder->ops->name,
         .precision = el_precision_text(embedder->precision),
         .dim = el_embedder_dim(embedder),

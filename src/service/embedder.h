@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "device/backend.h"
+#include "device/device.h"
 #include "engine/batcher.h"
 #include "format/hf_config.h"
 #include "format/tokenizer.h"
@@ -31,7 +31,6 @@ struct el_embedder {
     int threads, max_tokens;
     int64_t queue_tokens;           // 0: unlimited
     const struct el_prompt *prompt; // for requests that name none, or NULL
-    char device_text[32];
     atomic_bool draining;
     struct el_embed_counters counters;
     struct el_histogram input_tokens;

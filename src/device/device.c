@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of back-ends, and what stands between callers and a back-end: a lost device stays lost, and what
+// is moved and launched is counted.
+#include "device/device.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+extern const struct el_backend el_backend_host;
+
+const struct el_backend *const el_backends[] = {&el_backend_host};
+const int el_backend_count = EL_COUNT(el_backends);
+
+const struct el_backend *el_backend_find(const char *name) {
+    for (int i = 0; i < el_backend_count; i++)
+        if (el_streq(el_backends[i]->name, name)) return el_backends[i];
+    return NULL;
+}
+
+static int unknown_backend(const char *name) {
+    char names[128] = "";
+    for (int i = 0; i < el_backend_count; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
+                 el_backends[i]->name);
+    return el_fail(EL_ENOENT, "no back-end \"%s\"; this build has: %s", name, names);
+}
+
+// ---- devices ----
+
+static int open_device(struct el_device *device) {
+    const struct el_backend *backend = device->backend;
+    int count = EL_MAX(device->options.parts, 1);
+    if (!el_device_is_host(device)) EL_TRY(backend->count(&count));
+    if (device->index < 0 || device->index >= count)
+        return el_fail(EL_ENOENT, "no device %s; there %s %d of them, numbered from 0", device->id,
+                       count == 1 ? "is" : "are", count);
+    EL_TRY(backend->describe(device->index, &device->facts));
+    return backend->open(device);
+}
+
+int el_device_open(const char *backend_name, int index, const struct el_device_options *options,
+                   struct el_device **ret_device) {
+    const struct el_backend *backend = el_backend_find(backend_name);
+    if (!backend) return unknown_backend(backend_name);
+    struct el_device *device = NULL;
+    EL_TRY(el_zalloc(1, sizeof *device, &device));
+    device->backend = backend;
+    device->index = index;
+    if (options) device->options = *options;
+    snprintf(device->id, sizeof device->id, "%s:%d", backend_name, index);
+    int status = open_device(device);
+    if (status < 0) {
+        el_free(device);
+        return status;
+    }
+    *ret_device = device;
+    return 0;
+}
+
+void el_device_close(struct el_device *device) {
+    if (!device) return;
+    device->backend->close(device);
+    el_free(device);
+}
+
+bool el_device_is_host(const struct el_device *device) {
+    return device->backend == &el_backend_host;
+}
+
+// What each call begins and ends with.
+static int fail_lost(const struct el_device *device) {
+    return el_fail(EL_ELOST, "%s is lost", device->id);
+}
+
+static int remember(struct el_device *device, int status) {
+    if (status == EL_ELOST) atomic_store(&device->lost, true);
+    return status;
+}
+
+#define CALL(device, call)                                          \
+    do {                                                            \
+        if (atomic_load(&(device)->lost)) return fail_lost(device); \
+        return remember(device, call);                              \
+    } while (0)
+
+// ---- memory ----
+
+int el_buffer_open(struct el_device *device, size_t size, struct el_buffer *ret_buffer) {
+    struct el_buffer buffer = {.device = device, .size = size};
+    if (atomic_load(&device->lost)) return fail_lost(device);
+    EL_TRY(remember(device, device->backend->alloc(device, EL_MAX(size, 1), &buffer.address)));
+    *ret_buffer = buffer;
+    return 0;
+}
+
+void el_buffer_close(struct el_buffer *buffer) {
+    if (!buffer->device) return;
+    buffer->device->backend->free(buffer->device, buffer->address);
+    *buffer = (struct el_buffer){0};
+}
+
+// ---- streams ----
+
+int el_stream_open(struct el_device *device, struct el_stream *ret_stream) {
+    struct el_stream stream = {.device = device};
+    if (atomic_load(&device->lost)) return fail_lost(device);
+    EL_TRY(remember(device, device->backend->stream_open(device, &stream)));
+    *ret_stream = stream;
+    return 0;
+}
+
+void el_stream_close(struct el_stream *stream) {
+    if (!stream->device) return;
+    stream->device->backend->stream_close(stream);
+    *stream = (struct el_stream){0};
+}
+
+int el_stream_upload(struct el_stream *stream, void *to, const void *host, size_t size) {
+    struct el_device *device = stream->device;
+    if (size == 0) return 0;
+    atomic_fetch_add(&device->uploaded, size);
+    CALL(device, device->backend->upload(stream, to, host, size));
+}
+
+int el_stream_download(struct el_stream *stream, void *host, const void *from, size_t size) {
+    struct el_device *device = stream->device;
+    if (size == 0) return 0;
+    atomic_fetch_add(&device->downloaded, size);
+    CALL(device, device->backend->download(stream, host, from, size));
+}
+
+int el_stream_copy(struct el_stream *stream, void *to, const void *from, size_t size) {
+    struct el_device *device = stream->device;
+    if (size == 0) return 0;
+    CALL(device, device->backend->copy(stream, to, from, size));
+}
+
+int el_stream_launch(struct el_stream *stream, const struct el_launch *launch) {
+    struct el_device *device = stream->device;
+    atomic_fetch_add(&device->launches, 1);
+    CALL(device, device->backend->launch(stream, launch));
+}
+
+int el_stream_sync(struct el_stream *stream) {
+    struct el_device *device = stream->device;
+    CALL(device, device->backend->sync(stream));
+}
+
+int el_stream_record(struct el_stream *stream, struct el_event *event) {
+    struct el_device *device = stream->device;
+    CALL(device, device->backend->record(stream, event));
+}
+
+int el_stream_wait(struct el_stream *stream, struct el_event *event) {
+    struct el_device *device = stream->device;
+    CALL(device, device->backend->wait(stream, event));
+}
+
+int el_event_open(struct el_device *device, struct el_event *ret_event) {
+    struct el_event event = {.device = device};
+    if (atomic_load(&device->lost)) return fail_lost(device);
+    EL_TRY(remember(device, device->backend->event_open(device, &event)));
+    *ret_event = event;
+    return 0;
+}
+
+void el_event_close(struct el_event *event) {
+    if (!event->device) return;
+    event->device->backend->event_close(event);
+    *event = (struct el_event){0};
+}
+
+int el_event_elapsed(struct el_event *from, struct el_event *to, uint64_t *ret_ns) {
+    CALL(from->device, from->device->backend->elapsed(from, to, ret_ns));
+}

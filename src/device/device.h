@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Devices as the rest of the house uses them: open one, take memory from its pool, queue copies and launches
+// on its streams. Each call goes to the back-end's row of the vtable (backend.h).
+#ifndef EL_DEVICE_DEVICE_H
+#define EL_DEVICE_DEVICE_H
+
+#include <stdatomic.h>
+
+#include "device/backend.h"
+
+struct el_memory_pool;
+
+struct el_device_options {
+    int parts;       // host: how many devices the processors are split into; 0 is 1
+    uint64_t budget; // bytes that the pool may hold; 0: what the device has
+};
+
+// A device that is open. Owned by who opened it; calls on it may come from any thread.
+struct el_device {
+    const struct el_backend *backend;
+    int index;
+    char id[32]; // "cuda:0"
+    struct el_device_options options;
+    struct el_device_facts facts;
+    struct el_memory_pool *pool;
+    void *state;                                     // the back-end's own
+    atomic_bool lost;                                // it has answered EL_ELOST once
+    _Atomic uint64_t launches, uploaded, downloaded; // bytes
+};
+
+// One queue of work on a device, in order. One thread at a time.
+struct el_stream {
+    struct el_device *device;
+    void *state; // the back-end's own
+};
+
+struct el_event {
+    struct el_device *device;
+    void *state;
+};
+
+// Bytes of a device, from its pool.
+struct el_buffer {
+    struct el_device *device;
+    void *address; // the device's; readable by the processor on `host` alone
+    size_t size;   // bytes
+};
+
+// The back-ends of this build, in order of preference.
+extern const struct el_backend *const el_backends[];
+extern const int el_backend_count;
+const struct el_backend *el_backend_find(const char *name); // NULL when there is none
+
+// NULL options: defaults. EL_ENOENT for a back-end or an index that is not there (says what is).
+int el_device_open(const char *backend_name, int index, const struct el_device_options *options,
+                   struct el_device **ret_device);
+// Nothing of it may be in use any more.
+void el_device_close(struct el_device *device);
+bool el_device_is_host(const struct el_device *device);
+
+int el_buffer_open(struct el_device *device, size_t size, struct el_buffer *ret_buffer);
+void el_buffer_close(struct el_buffer *buffer); // takes a zeroed or closed buffer too
+
+int el_stream_open(struct el_device *device, struct el_stream *ret_stream);
+void el_stream_close(struct el_stream *stream); // takes a zeroed or closed stream too
+int el_stream_upload(struct el_stream *stream, void *to, const void *host, size_t size);
+int el_stream_download(struct el_stream *stream, void *host, const void *from, size_t size);
+int el_stream_copy(struct el_stream *stream, void *to, const void *from, size_t size);
+int el_stream_launch(struct el_stream *stream, const struct el_launch *launch);
+int el_stream_sync(struct el_stream *stream);
+int el_stream_record(struct el_stream *stream, struct el_event *event);
+int el_stream_wait(struct el_stream *stream, struct el_event *event);
+
+int el_event_open(struct el_device *device, struct el_event *ret_event);
+void el_event_close(struct el_event *event); // takes a zeroed or closed event too
+int el_event_elapsed(struct el_event *from, struct el_event *to, uint64_t *ret_ns);
+
+#endif
