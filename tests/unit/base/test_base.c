@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/dl.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -187,6 +188,24 @@ static void json_errors_name_the_place(void **state) {
     json_decref(root);
 }
 
+static void libraries_load_whole_or_not(void **state) {
+    (void)state;
+    struct {
+        double (*cos)(double);
+        void (*no_such_function)(void);
+    } api = {.no_such_function = (void (*)(void))abort};
+    struct el_dl_symbol symbols[] = {{"cos", 0, false}, {"no_such_function", sizeof api.cos, false}};
+    assert_int_equal(el_dl_load("libno-such.so.1", symbols, 1, &api), EL_EUNSUPPORTED);
+    assert_non_null(strstr(el_error_detail(), "libno-such.so.1"));
+    assert_int_equal(el_dl_load("libm.so.6", symbols, 2, &api), EL_EUNSUPPORTED);
+    assert_non_null(strstr(el_error_detail(), "no_such_function"));
+    assert_null(api.cos);
+    symbols[1].optional = true;
+    assert_int_equal(el_dl_load("libm.so.6", symbols, 2, &api), 0);
+    assert_true(api.cos(0) == 1);
+    assert_null(api.no_such_function);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_checked),
@@ -198,6 +217,7 @@ int main(void) {
         cmocka_unit_test(nearest_name),
         cmocka_unit_test(files_appear_whole),
         cmocka_unit_test(json_errors_name_the_place),
+        cmocka_unit_test(libraries_load_whole_or_not),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading a library at run time.
+#include "base/dl.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "base/error.h"
+
+int el_dl_load(const char *library, const struct el_dl_symbol *symbols, size_t count, void *ret_functions) {
+    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!handle) return el_fail(EL_EUNSUPPORTED, "looked for %s: %s", library, dlerror());
+    for (size_t i = 0; i < count; i++)
+        if (!symbols[i].optional && !dlsym(handle, symbols[i].name)) {
+            dlclose(handle);
+            return el_fail(EL_EUNSUPPORTED, "%s has no %s: it is too old for eleanor", library,
+                           symbols[i].name);
+        }
+    for (size_t i = 0; i < count; i++) {
+        void *function = dlsym(handle, symbols[i].name);
+        memcpy((char *)ret_functions + symbols[i].offset, &function, sizeof function);
+    }
+    dlclose(handle); // RTLD_NODELETE keeps it
+    return 0;
+}
