@@ -32,6 +32,7 @@ struct el_device_facts {
     int units;            // multiprocessors, compute units, threads
     bool is_processor;    // it computes on the host's processor
     bool overlaps_copies; // a copy may run beside a kernel
+    uint64_t build_ns;    // what making its kernels ready took when it was opened; 0 before
 };
 
 // One argument of a kernel; `kind` is its letter in kernels.def: m, i or f.
