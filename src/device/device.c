@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "device/pool.h"
 
 extern const struct el_backend el_backend_cuda, el_backend_host;
 
@@ -39,7 +40,10 @@ static int open_device(struct el_device *device) {
         return el_fail(EL_ENOENT, "no device %s; there %s %d of them, numbered from 0", device->id,
                        count == 1 ? "is" : "are", count);
     EL_TRY(backend->describe(device->index, &device->facts));
-    return backend->open(device);
+    EL_TRY(backend->open(device));
+    int status = el_pool_open(device, &device->pool);
+    if (status < 0) backend->close(device);
+    return status;
 }
 
 int el_device_open(const char *backend_name, int index, const struct el_device_options *options,
@@ -63,6 +67,7 @@ int el_device_open(const char *backend_name, int index, const struct el_device_o
 
 void el_device_close(struct el_device *device) {
     if (!device) return;
+    el_pool_close(device->pool);
     device->backend->close(device);
     el_free(device);
 }
@@ -89,17 +94,27 @@ static int remember(struct el_device *device, int status) {
 
 // ---- memory ----
 
-int el_buffer_open(struct el_device *device, size_t size, struct el_buffer *ret_buffer) {
+int el_buffer_open_for(struct el_device *device, struct el_pool_account *account, size_t size,
+                       struct el_buffer *ret_buffer) {
     struct el_buffer buffer = {.device = device, .size = size};
     if (atomic_load(&device->lost)) return fail_lost(device);
-    EL_TRY(remember(device, device->backend->alloc(device, EL_MAX(size, 1), &buffer.address)));
+    EL_TRY(remember(device, el_pool_take(device->pool, size, account, &buffer.block)));
+    buffer.address = el_pool_address(buffer.block);
     *ret_buffer = buffer;
     return 0;
 }
 
+int el_buffer_open(struct el_device *device, size_t size, struct el_buffer *ret_buffer) {
+    return el_buffer_open_for(device, NULL, size, ret_buffer);
+}
+
 void el_buffer_close(struct el_buffer *buffer) {
-    if (!buffer->device) return;
-    buffer->device->backend->free(buffer->device, buffer->address);
+    if (buffer->block) el_pool_give(buffer->device->pool, buffer->block);
+    *buffer = (struct el_buffer){0};
+}
+
+void el_buffer_close_after(struct el_buffer *buffer, struct el_stream *stream) {
+    if (buffer->block) el_pool_defer(buffer->block, &stream->deferred);
     *buffer = (struct el_buffer){0};
 }
 
@@ -115,6 +130,8 @@ int el_stream_open(struct el_device *device, struct el_stream *ret_stream) {
 
 void el_stream_close(struct el_stream *stream) {
     if (!stream->device) return;
+    if (stream->deferred) el_stream_sync(stream); // in vain on a lost device, where nothing runs any more
+    el_pool_give_all(stream->device->pool, &stream->deferred);
     stream->device->backend->stream_close(stream);
     *stream = (struct el_stream){0};
 }
@@ -147,7 +164,10 @@ int el_stream_launch(struct el_stream *stream, const struct el_launch *launch) {
 
 int el_stream_sync(struct el_stream *stream) {
     struct el_device *device = stream->device;
-    CALL(device, device->backend->sync(stream));
+    if (atomic_load(&device->lost)) return fail_lost(device);
+    int status = remember(device, device->backend->sync(stream));
+    el_pool_give_all(device->pool, &stream->deferred);
+    return status;
 }
 
 int el_stream_record(struct el_stream *stream, struct el_event *event) {

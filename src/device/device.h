@@ -8,11 +8,13 @@
 
 #include "device/backend.h"
 
-struct el_memory_pool;
+struct el_memory_pool; // pool.h
+struct el_pool_account;
+struct el_pool_block;
 
 struct el_device_options {
     int parts;       // host: how many devices the processors are split into; 0 is 1
-    uint64_t budget; // bytes that the pool may hold; 0: what the device has
+    uint64_t budget; // bytes that the pool may take; 0: what the device has
 };
 
 // A device that is open. Owned by who opened it; calls on it may come from any thread.
@@ -31,7 +33,8 @@ struct el_device {
 // One queue of work on a device, in order. One thread at a time.
 struct el_stream {
     struct el_device *device;
-    void *state; // the back-end's own
+    void *state;                    // the back-end's own
+    struct el_pool_block *deferred; // given back to the pool at the next sync
 };
 
 struct el_event {
@@ -44,6 +47,7 @@ struct el_buffer {
     struct el_device *device;
     void *address; // the device's; readable by the processor on `host` alone
     size_t size;   // bytes
+    struct el_pool_block *block;
 };
 
 // The back-ends of this build, in order of preference.
@@ -58,8 +62,16 @@ int el_device_open(const char *backend_name, int index, const struct el_device_o
 void el_device_close(struct el_device *device);
 bool el_device_is_host(const struct el_device *device);
 
+// From the device's pool: EL_ENOMEM (recoverable: nothing has changed), EL_ELOST. The _for form charges the
+// bytes to an account of pool.h, which may be NULL.
 int el_buffer_open(struct el_device *device, size_t size, struct el_buffer *ret_buffer);
-void el_buffer_close(struct el_buffer *buffer); // takes a zeroed or closed buffer too
+int el_buffer_open_for(struct el_device *device, struct el_pool_account *account, size_t size,
+                       struct el_buffer *ret_buffer);
+// The bytes may be handed out again at once, so every stream that uses them must have been synced; or let
+// close_after keep them until the next sync (or the close) of the one stream that still uses them. Both take
+// a zeroed or closed buffer too.
+void el_buffer_close(struct el_buffer *buffer);
+void el_buffer_close_after(struct el_buffer *buffer, struct el_stream *stream);
 
 int el_stream_open(struct el_device *device, struct el_stream *ret_stream);
 void el_stream_close(struct el_stream *stream); // takes a zeroed or closed stream too
