@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# Writes OUT, the text of IN in which each #include of a file beside it is that file's text. #line keeps the names and
+# numbers that a compiler's messages show. Then text_to_c.cmake makes it C.
+function(inline name ret_text)
+  file(READ ${FOLDER}/${name} rest)
+  set(text "#line 1 \"${name}\"\n")
+  set(line 1)
+  while(rest MATCHES "#include \"([^\"\n]+)\"\n")
+    set(directive "${CMAKE_MATCH_0}")
+    set(included ${CMAKE_MATCH_1})
+    string(FIND "${rest}" "${directive}" at)
+    string(SUBSTRING "${rest}" 0 ${at} before)
+    string(LENGTH "${directive}" length)
+    math(EXPR at "${at} + ${length}")
+    string(SUBSTRING "${rest}" ${at} -1 rest)
+    string(REGEX REPLACE "[^\n]" "" newlines "${before}")
+    string(LENGTH "${newlines}" newlines)
+    math(EXPR line "${line} + ${newlines} + 1")
+    inline(${included} inner)
+    string(APPEND text "${before}${inner}#line ${line} \"${name}\"\n")
+  endwhile()
+  set(${ret_text} "${text}${rest}" PARENT_SCOPE)
+endfunction()
+
+get_filename_component(FOLDER ${IN} DIRECTORY)
+get_filename_component(name ${IN} NAME)
+inline(${name} text)
+file(WRITE ${OUT} "${text}")
