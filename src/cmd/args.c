@@ -14,6 +14,12 @@ extern char **environ;
 
 static const struct el_flag help_flag = {"help", 'h', NULL, "print this help"};
 
+// Flags of every verb that has settings.
+static const struct el_flag file_flags[] = {
+    {"config", 'c', "FILE", "read settings from this YAML file"},
+    {"gpu-config", 0, "FILE", "read settings from this file over it: gpu.yaml or a preset"},
+};
+
 int el_verb_flag(const struct el_verb *verb, int index, struct el_flag *ret_flag) {
     const struct el_flag *flag = verb->flags;
     for (; flag && flag->name; flag++, index--) {
@@ -23,6 +29,11 @@ int el_verb_flag(const struct el_verb *verb, int index, struct el_flag *ret_flag
         }
     }
     const char *const *setting = verb->settings;
+    for (size_t i = 0; setting && i < EL_COUNT(file_flags); i++, index--)
+        if (index == 0) {
+            *ret_flag = file_flags[i];
+            return 1;
+        }
     for (; setting && *setting; setting++, index--) {
         struct el_setting_info info;
         if (index == 0 && el_setting_find(*setting, &info)) {
@@ -59,9 +70,11 @@ static int unknown_flag(const struct el_verb *verb, const char *given, size_t le
     return el_fail(EL_EINVAL, "unknown flag %.*s", (int)length, given);
 }
 
-// When the flag takes one of a few words ("jsonl|npy|f32"), `value` must be one of them.
+// When the flag takes one of a few words ("jsonl|npy|f32"), `value` must be one of them. Settings check
+// themselves.
 static int check_choice(const struct el_flag *flag, const char *value) {
-    if (!strchr(flag->argument, '|')) return 0;
+    bool is_bool;
+    if (!strchr(flag->argument, '|') || el_config_has(flag->name, &is_bool)) return 0;
     size_t length = strlen(value);
     for (const char *word = flag->argument;; word++) {
         size_t word_length = strcspn(word, "|");
@@ -142,13 +155,17 @@ static int read_flags(struct el_args args, struct el_config *config) {
 int el_args_config(const struct el_args *args, struct el_config *ret_config) {
     struct el_config config el_auto(el_config_done) = {0};
     struct el_args walk = *args;
-    const char *path = getenv("ELEANOR_CONFIG");
-    for (const char *flag, *value; el_args_next(&walk, &flag, &value) > 0;)
+    const char *path = getenv("ELEANOR_CONFIG"), *gpu_path = getenv("ELEANOR_GPU_CONFIG");
+    for (const char *flag, *value; el_args_next(&walk, &flag, &value) > 0;) {
         if (el_streq(flag, "config")) path = value;
+        if (el_streq(flag, "gpu-config")) gpu_path = value;
+    }
     int status = el_config_init(&config);
     if (status == 0 && path && *path) status = el_config_read_file(&config, path);
+    if (status == 0 && gpu_path && *gpu_path) status = el_config_read_file(&config, gpu_path);
     if (status == 0) status = el_config_read_env(&config, environ);
     if (status == 0) status = read_flags(*args, &config);
+    if (status == 0) status = el_config_settle(&config);
     enum el_log_level level;
     if (status == 0) status = el_log_parse_level(config.log_level, &level);
     if (status < 0) return status;

@@ -34,7 +34,8 @@ struct el_verb {
     const char *summary;         // one line, no full stop
     const char *details;         // paragraphs that --help shows after the flags, or NULL
     const struct el_flag *flags; // up to a NULL name; --help is added to each verb
-    const char *const *settings; // settings.def names that are flags too, up to NULL; NULL: none
+    const char *const *settings; // settings.def names that are flags too, up to NULL; NULL: none.
+                                 // With them --config and --gpu-config are added
     int min_operands;
     int max_operands; // -1: any number
     // Flags and the number of operands were checked before; returns an enum el_exit.
@@ -53,7 +54,8 @@ struct el_args {
 // the end, EL_EINVAL with the nearest flag (never within el_verb.run).
 int el_args_next(struct el_args *args, const char **ret_flag, const char **ret_value);
 
-// The settings that hold for this call: the --config file (or $ELEANOR_CONFIG), ELEANOR_ variables, flags.
+// The settings that hold for this call: the --config file ($ELEANOR_CONFIG), over it the --gpu-config file
+// ($ELEANOR_GPU_CONFIG), ELEANOR_ variables, flags.
 // `args` stays where it is. Sets the log level too.
 int el_args_config(const struct el_args *args, struct el_config *ret_config);
 

@@ -282,10 +282,9 @@ const struct el_verb el_verb_embed = {
                                  {"format", 'f', "jsonl|npy|f32", "what to write (default jsonl)"},
                                  {"output", 'o', "FILE", "write there, not to standard output"},
                                  {"prompt", 0, "NAME", "put this prompt of the model before each text"},
-                                 {"config", 'c', "FILE", "read settings from this YAML file"},
                                  {0}},
-    .settings = (const char *const[]){"model", "precision", "threads", "pin", "batch_tokens", "log_level",
-                                      "log_format", NULL},
+    .settings = (const char *const[]){"model", "device", "precision", "threads", "pin", "batch_tokens",
+                                      "streams", "trace", "log_level", "log_format", NULL},
     .max_operands = -1,
     .run = run,
 };

@@ -60,8 +60,7 @@ const struct el_verb el_verb_serve = {
                "SIGINT finish\n"
                "what is in flight, then end the server.",
     .flags =
-        (const struct el_flag[]){{"config", 'c', "FILE", "read settings from this YAML file"},
-                                 {"print-config", 0, NULL, "print the settings that hold, and their origins"},
+        (const struct el_flag[]){{"print-config", 0, NULL, "print the settings that hold, and their origins"},
                                  {"json", 0, NULL, "print them as a JSON object"},
                                  {0}},
     .settings =

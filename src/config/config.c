@@ -110,29 +110,6 @@ static int list_append(struct el_string_list *list, const char *value) {
     return status;
 }
 
-static int set_list(struct el_string_list *list, const char *const *values, size_t count, bool append) {
-    struct el_string_list fresh el_auto(list_done) = {0};
-    int status = 0;
-    for (size_t i = 0; append && i < list->count && status == 0; i++)
-        status = list_append(&fresh, list->item[i]);
-    for (size_t i = 0; i < count && status == 0; i++)
-        status = *values[i] ? list_append(&fresh, values[i]) : el_fail(EL_EINVAL, "the value is empty");
-    if (status < 0) return status;
-    struct el_string_list old = *list;
-    *list = fresh;
-    fresh = old; // freed at the end of the scope
-    return 0;
-}
-
-static int set_string(char **member, const char *value) {
-    char *copy = NULL;
-    int status = value ? el_strdup(value, &copy) : 0;
-    if (status < 0) return status;
-    el_free(*member);
-    *member = copy;
-    return 0;
-}
-
 static int check_choice(const char *choices, const char *value) {
     enum { MOST = 8 };
     const char *words[MOST];
@@ -152,6 +129,45 @@ static int check_choice(const char *choices, const char *value) {
     if (near)
         return el_fail(EL_EINVAL, "\"%s\" is not one of %s; did you mean \"%s\"?", value, choices, near);
     return el_fail(EL_EINVAL, "\"%s\" is not one of %s", value, choices);
+}
+
+// One item, or several words parted by commas where the list takes words ("cuda|cpu") or numbers ("N") alone.
+static int append_items(struct el_string_list *list, const char *argument, const char *value) {
+    const bool words = strchr(argument, '|') != NULL, numbers = el_streq(argument, "N");
+    for (const char *p = value;; p++) {
+        char *item el_auto_free = NULL;
+        int64_t number;
+        const size_t length = words || numbers ? strcspn(p, ",") : strlen(p);
+        if (length == 0) return el_fail(EL_EINVAL, "the value is empty");
+        EL_TRY(el_strndup(p, length, &item));
+        if (words) EL_TRY(check_choice(argument, item));
+        if (numbers) EL_TRY(el_parse_i64(item, 0, INT16_MAX, &number));
+        EL_TRY(list_append(list, item));
+        p += length;
+        if (!*p) return 0;
+    }
+}
+
+static int set_list(struct el_string_list *list, const char *argument, const char *const *values,
+                    size_t count, bool append) {
+    struct el_string_list fresh el_auto(list_done) = {0};
+    for (size_t i = 0; append && i < list->count; i++)
+        EL_TRY(list_append(&fresh, list->item[i]));
+    for (size_t i = 0; i < count; i++)
+        EL_TRY(append_items(&fresh, argument, values[i]));
+    struct el_string_list old = *list;
+    *list = fresh;
+    fresh = old; // freed at the end of the scope
+    return 0;
+}
+
+static int set_string(char **member, const char *value) {
+    char *copy = NULL;
+    int status = value ? el_strdup(value, &copy) : 0;
+    if (status < 0) return status;
+    el_free(*member);
+    *member = copy;
+    return 0;
 }
 
 static int set_bytes(const struct el_setting *setting, const char *value, int64_t *member) {
@@ -194,7 +210,7 @@ int el_config_assign(struct el_config *config, const struct el_setting *setting,
     int status = place ? el_strdup(place, &place_copy) : 0;
     if (status < 0) return status;
     if (setting->kind == EL_SETTING_LIST)
-        status = set_list((void *)((char *)config + setting->offset), values, count,
+        status = set_list((void *)((char *)config + setting->offset), setting->argument, values, count,
                           append && origin->source == source);
     else if (count == 1)
         status = set_value(config, setting, values[0]);
@@ -205,7 +221,7 @@ int el_config_assign(struct el_config *config, const struct el_setting *setting,
         return el_fail_in(status, "%s: %s", place ? place : "default", setting->name);
     }
     el_free(origin->place);
-    *origin = (struct el_config_origin){.source = source, .place = place_copy};
+    *origin = (struct el_config_origin){.source = source, .file = config->files, .place = place_copy};
     return 0;
 }
 
@@ -250,7 +266,8 @@ int el_config_set_flag(struct el_config *config, const char *name, const char *v
 }
 
 // ELEANOR_ variables that other parts read: the store, the choice of SIMD, the command line, the tests.
-static const char *const foreign_variables[] = {"ELEANOR_HOME", "ELEANOR_SIMD", "ELEANOR_CONFIG"};
+static const char *const foreign_variables[] = {"ELEANOR_HOME", "ELEANOR_SIMD", "ELEANOR_CONFIG",
+                                                "ELEANOR_GPU_CONFIG"};
 
 static bool is_foreign(const char *variable) {
     for (size_t i = 0; i < EL_COUNT(foreign_variables); i++)

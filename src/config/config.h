@@ -37,21 +37,28 @@ struct el_config {
 #undef SETTING_BYTES
 #undef SETTING_BOOL
     struct el_config_origin *origin; // one per setting; owned
+    int files;                       // that were read
 };
 
 // Defaults only. EL_ENOMEM.
 int el_config_init(struct el_config *config);
 void el_config_done(struct el_config *config); // takes a zeroed struct too
 
-// Each overrides what a lower source gave, in whatever order they are called. Errors name the place
-// ("eleanor.yaml:12: ..."), the key or value, what is allowed and the nearest valid name. EL_EINVAL,
-// EL_ENOENT, EL_EIO, EL_EFORMAT (no YAML), EL_ETOOBIG, EL_ENOMEM.
+// Each overrides what a lower source gave, in whatever order they are called; of two files the later. Errors
+// name the place ("eleanor.yaml:12: ..."), the key or value, what is allowed and the nearest valid name.
+// EL_EINVAL, EL_EUNSUPPORTED (a key of gpu.yaml whose feature does not exist yet), EL_ENOENT, EL_EIO,
+// EL_EFORMAT (no YAML), EL_ETOOBIG, EL_ENOMEM.
 int el_config_read_file(struct el_config *config, const char *path);
 int el_config_read_yaml(struct el_config *config, const char *what, const void *bytes, size_t length);
 int el_config_read_env(struct el_config *config, char *const *environment);
 // `name` as in settings.def, with - or _ ; a list's first flag replaces what file and environment said, the
 // next ones append. NULL value: true, for a bool.
 int el_config_set_flag(struct el_config *config, const char *name, const char *value);
+
+// After all were read: settings that decide others (quantize, mixed_precision, gpu_enabled, batching, ...) do
+// so, and the others take over their origin. EL_EINVAL for two that contradict each other, naming both
+// places.
+int el_config_settle(struct el_config *config);
 
 // True when `name` is a setting; *ret_is_bool: its flag may stand without a value.
 bool el_config_has(const char *name, bool *ret_is_bool);

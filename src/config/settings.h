@@ -31,6 +31,7 @@ extern const size_t el_setting_count;
 
 struct el_config_origin {
     enum el_config_source source;
+    int file;    // which of the files it was, in the order of reading
     char *place; // "eleanor.yaml:12", "ELEANOR_THREADS", "--threads"; owned, NULL for a default
 };
 
@@ -41,6 +42,26 @@ const struct el_setting *el_setting_row(const char *name);
 // has spoken. `append` keeps what the same source put into a list before. Errors begin with `place`.
 int el_config_assign(struct el_config *config, const struct el_setting *setting, const char *const *values,
                      size_t count, enum el_config_source source, const char *place, bool append);
+
+// A key of gpu.def, and what it comes to.
+struct el_gpu_key {
+    const char *path;    // "gpu.async.num_streams"
+    const char *setting; // NULL: nothing here does that yet
+    double factor;       // from the key's unit to the setting's; 0: the value stands as it is
+    const char *taken;   // without a setting: the values, parted by |, that ask for nothing
+    const char *text;    // what does not exist yet
+};
+extern const struct el_gpu_key el_gpu_keys[];
+extern const size_t el_gpu_key_count;
+
+// The key at `path`, or NULL. True of a block: there are keys below it.
+const struct el_gpu_key *el_gpu_key_find(const char *path);
+bool el_gpu_key_is_block(const char *path);
+// Fails for a path that is no key: says the nearest.
+int el_gpu_key_unknown(const char *place, const char *path);
+// Sets what `key` comes to, from a file; as el_config_assign. EL_EUNSUPPORTED: not yet.
+int el_gpu_key_assign(struct el_config *config, const struct el_gpu_key *key, const char *const *values,
+                      size_t count, const char *place);
 
 // Fails for a name that is no setting: says the nearest, spelled as `source` spells it, and all there are.
 int el_setting_unknown(const char *place, const char *name, enum el_config_source source);

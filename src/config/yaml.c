@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings from a YAML file: one mapping of names to values. It is read with libyaml rather than libcyaml on
-// top of it, since an error here names the line of the key, and a setting remembers its line; libcyaml gives
-// neither.
+// Settings from a YAML file: one mapping of names to values, with the blocks of gpu.yaml beside them. It is
+// read with libyaml rather than libcyaml on top of it, since an error here names the line of the key, and a
+// setting remembers its line; libcyaml gives neither.
 #include <string.h>
 #include <yaml.h>
 
@@ -32,34 +32,85 @@ static int scalar_text(const yaml_node_t *node, const char *place, const char *n
     return 0;
 }
 
-static int read_pair(struct el_config *config, const char *what, yaml_document_t *document,
-                     const yaml_node_t *key, const yaml_node_t *value) {
-    struct el_str place el_auto(el_str_done) = {0};
-    const char *name = NULL, *values[LIST_LIMIT];
-    int status = el_str_printf(&place, "%s:%zu", what, line_of(key));
-    if (status == 0) status = scalar_text(key, place.data, "a key", &name);
-    if (status < 0) return status;
-    const struct el_setting *setting = el_setting_row(name);
-    if (!setting || strchr(name, '-')) return el_setting_unknown(place.data, name, EL_FROM_FILE);
-    const struct el_config_origin *origin = &config->origin[setting - el_settings];
-    if (origin->source == EL_FROM_FILE)
-        return el_fail(EL_EINVAL, "%s: %s is set twice, first at %s", place.data, name, origin->place);
-    if (is_null(value)) return 0;
-
-    size_t count = 0;
-    if (value->type == YAML_SEQUENCE_NODE) {
-        const yaml_node_item_t *top = value->data.sequence.items.top;
-        for (const yaml_node_item_t *item = value->data.sequence.items.start; item < top && status == 0;
-             item++) {
-            if (count == LIST_LIMIT)
-                return el_fail(EL_ETOOBIG, "%s: %s: more than %d items", place.data, name, LIST_LIMIT);
-            status = scalar_text(yaml_document_get_node(document, *item), place.data, name, &values[count++]);
-        }
-    } else {
-        status = scalar_text(value, place.data, name, &values[count++]);
+// The texts of a plain value or of a list of them. values[LIST_LIMIT]
+static int value_texts(yaml_document_t *document, const yaml_node_t *value, const char *place,
+                       const char *name, const char **values, size_t *ret_count) {
+    if (value->type != YAML_SEQUENCE_NODE) {
+        *ret_count = 1;
+        return scalar_text(value, place, name, &values[0]);
     }
-    return status < 0 ? status
-                      : el_config_assign(config, setting, values, count, EL_FROM_FILE, place.data, false);
+    size_t count = 0;
+    const yaml_node_item_t *top = value->data.sequence.items.top;
+    for (const yaml_node_item_t *item = value->data.sequence.items.start; item < top; item++) {
+        if (count == LIST_LIMIT)
+            return el_fail(EL_ETOOBIG, "%s: %s: more than %d items", place, name, LIST_LIMIT);
+        EL_TRY(scalar_text(yaml_document_get_node(document, *item), place, name, &values[count++]));
+    }
+    *ret_count = count;
+    return 0;
+}
+
+// A file that is being read: `place` is where, "eleanor.yaml:12"; `path` the key, "gpu.memory.precision".
+struct reader {
+    struct el_config *config;
+    const char *what;
+    yaml_document_t *document;
+    struct el_str place, path;
+};
+
+static int check_once(const struct reader *reader, const struct el_setting *setting) {
+    const struct el_config_origin *origin = &reader->config->origin[setting - el_settings];
+    if (origin->source != EL_FROM_FILE || origin->file != reader->config->files) return 0;
+    return el_fail(EL_EINVAL, "%s: %s is set twice, first at %s", reader->place.data, setting->name,
+                   origin->place);
+}
+
+static int read_key(struct reader *reader, const struct el_setting *setting, const struct el_gpu_key *key,
+                    const yaml_node_t *value) {
+    const char *values[LIST_LIMIT];
+    size_t count;
+    if (setting) EL_TRY(check_once(reader, setting));
+    if (is_null(value)) return 0;
+    EL_TRY(value_texts(reader->document, value, reader->place.data, reader->path.data, values, &count));
+    if (key) return el_gpu_key_assign(reader->config, key, values, count, reader->place.data);
+    return el_config_assign(reader->config, setting, values, count, EL_FROM_FILE, reader->place.data, false);
+}
+
+static int read_mapping(struct reader *reader, const yaml_node_t *mapping);
+
+// Reads what reader->path names: a setting, a key of gpu.yaml, or a block of those.
+static int read_value(struct reader *reader, const yaml_node_t *value) {
+    const char *path = reader->path.data;
+    if (el_gpu_key_is_block(path)) {
+        if (value->type == YAML_MAPPING_NODE) return read_mapping(reader, value);
+        if (is_null(value)) return 0;
+        return el_fail(EL_EINVAL, "%s: %s: holds further keys, each on a line of its own", reader->place.data,
+                       path);
+    }
+    const struct el_gpu_key *key = el_gpu_key_find(path);
+    const char *name = key ? key->setting : path;
+    const struct el_setting *setting = name && !strchr(name, '-') ? el_setting_row(name) : NULL;
+    if (key || setting) return read_key(reader, setting, key, value);
+    return strchr(path, '.') ? el_gpu_key_unknown(reader->place.data, path)
+                             : el_setting_unknown(reader->place.data, path, EL_FROM_FILE);
+}
+
+// The keys of a mapping; reader->path is the path of the mapping, "" for the whole file.
+static int read_mapping(struct reader *reader, const yaml_node_t *mapping) {
+    const size_t above = reader->path.length;
+    const yaml_node_pair_t *top = mapping->data.mapping.pairs.top;
+    for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(reader->document, pair->key);
+        const char *name = "";
+        el_str_clear(&reader->place);
+        EL_TRY(el_str_printf(&reader->place, "%s:%zu", reader->what, line_of(key)));
+        EL_TRY(scalar_text(key, reader->place.data, "a key", &name));
+        EL_TRY(el_str_printf(&reader->path, "%s%s", above ? "." : "", name));
+        EL_TRY(read_value(reader, yaml_document_get_node(reader->document, pair->value)));
+        reader->path.length = above;
+        reader->path.data[above] = '\0';
+    }
+    return 0;
 }
 
 static int read_document(struct el_config *config, const char *what, yaml_document_t *document) {
@@ -68,11 +119,10 @@ static int read_document(struct el_config *config, const char *what, yaml_docume
     if (root->type != YAML_MAPPING_NODE)
         return el_fail(EL_EINVAL, "%s:%zu: a list of \"setting: value\" lines is wanted", what,
                        line_of(root));
-    int status = 0;
-    const yaml_node_pair_t *top = root->data.mapping.pairs.top;
-    for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < top && status == 0; pair++)
-        status = read_pair(config, what, document, yaml_document_get_node(document, pair->key),
-                           yaml_document_get_node(document, pair->value));
+    struct reader reader = {.config = config, .what = what, .document = document};
+    int status = read_mapping(&reader, root);
+    el_str_done(&reader.place);
+    el_str_done(&reader.path);
     return status;
 }
 
@@ -90,6 +140,7 @@ int el_config_read_yaml(struct el_config *config, const char *what, const void *
     if (!yaml_parser_initialize(&parser)) return el_fail(EL_ENOMEM, "%s: no memory to read it", what);
     yaml_parser_set_input_string(&parser, bytes, length);
     int status = 0;
+    config->files++;
     for (bool more = true, first = true; more && status == 0; first = false) {
         if (!yaml_parser_load(&parser, &document)) {
             status = syntax_error(what, &parser);

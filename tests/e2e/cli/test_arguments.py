@@ -48,7 +48,7 @@ class Flags(CliTest):
 
     def test_a_choice_is_one_of_those_named(self):
         self.expect(2, "embed", "--format", "json", says='"json" is not one of jsonl|npy|f32')
-        self.expect(2, "embed", "--precision", "fp64", says='"fp64" is not one of auto|fp32|bf16|int8')
+        self.expect(2, "embed", "--precision", "fp64", says='"fp64" is not one of auto|fp32|tf32|fp16|bf16|int8')
 
     def test_operands_are_counted(self):
         self.expect(2, "version", "extra", says="eleanor version --help")
@@ -95,7 +95,7 @@ class Settings(CliTest):
     def test_a_bad_file_is_refused_with_its_line(self):
         for text, line, says in [("# x\nthread: 2\n", 2, ['unknown setting "thread"', "did you mean threads?"]),
                                  ("host: a\nport: x\n", 2, ['port: "x"', "from 0 to 65535"]),
-                                 ("precision: fp23\n", 1, ["auto|fp32|bf16|int8", 'did you mean "fp32"?']),
+                                 ("precision: fp23\n", 1, ["auto|fp32|tf32|fp16|bf16|int8", 'did you mean "fp32"?']),
                                  ("port: 1\nport: 2\n", 2, ["twice"])]:
             config = self.path("eleanor.yaml", text)
             self.expect(2, "serve", "--config", config, says=[f"{config}:{line}: ", *says])

@@ -62,7 +62,7 @@ class Completions(ManualTest):
         self.assertEqual(self.complete("eleanor", "em"), ["embed"])
         self.assertEqual(self.complete("eleanor", "embed", "--form"), ["--format"])
         self.assertEqual(self.complete("eleanor", "embed", "--format", ""), ["jsonl", "npy", "f32"])
-        self.assertEqual(self.complete("eleanor", "serve", "--max-b"), ["--max-body"])
+        self.assertEqual(self.complete("eleanor", "serve", "--max-bo"), ["--max-body"])
         readme = self.path("abc.txt", "")
         self.assertEqual(self.complete("eleanor", "embed", readme[:-3]), [readme])
 
