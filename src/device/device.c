@@ -11,9 +11,9 @@
 #include "base/str.h"
 #include "device/pool.h"
 
-extern const struct el_backend el_backend_cuda, el_backend_host;
+extern const struct el_backend el_backend_cuda, el_backend_opencl, el_backend_host;
 
-const struct el_backend *const el_backends[] = {&el_backend_cuda, &el_backend_host};
+const struct el_backend *const el_backends[] = {&el_backend_cuda, &el_backend_opencl, &el_backend_host};
 const int el_backend_count = EL_COUNT(el_backends);
 
 const struct el_backend *el_backend_find(const char *name) {
