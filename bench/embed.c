@@ -79,7 +79,7 @@ static int answer(struct el_embedder *embedder, const struct sts *sts, const cha
         struct el_embed_info info;
         el_embedder_info(embedder, &info);
         printf("{\"peak_kb\":%ld,\"weight_kb\":%llu,\"simd\":\"%s\",\"precision\":\"%s\",\"threads\":%d}\n",
-               peak_kb(), (unsigned long long)info.weight_bytes / 1024, info.simd, info.precision,
+               peak_kb(), (unsigned long long)info.weight_bytes / 1024, info.place.ops, info.precision,
                info.threads);
         return 0;
     }

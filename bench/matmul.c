@@ -60,6 +60,7 @@ static float *new_floats(int64_t count) {
 }
 
 static void open_products(struct bench *bench) {
+    const struct el_target target = {.ops = bench->exec.ops, .precision = bench->precision};
     for (int s = 0; s < SHAPES; s++) {
         struct product *product = &bench->products[s];
         int64_t depth = shapes[s].depth, columns = shapes[s].columns;
@@ -67,7 +68,7 @@ static void open_products(struct bench *bench) {
         product->out = el_tensor_2d(EL_F32, new_floats(bench->rows * columns), bench->rows, columns);
         struct el_tensor weight = el_tensor_2d(EL_F32, new_floats(columns * depth), columns, depth);
         for (int l = 0; l < LAYERS; l++)
-            or_exit(el_linear_open(bench->exec.ops, bench->precision, &weight, NULL, &product->linear[l]));
+            or_exit(el_linear_open(&target, &weight, NULL, &product->linear[l]));
         el_free(weight.data);
         if (peer_name() &&
             peer_open(bench->precision, bench->rows, depth, columns, LAYERS, &product->peer) < 0)

@@ -284,7 +284,7 @@ struct summaries {
 static void tell(const struct bench *bench, const struct summaries *sum) {
     struct el_embed_info info;
     el_embedder_info(bench->embedder, &info);
-    printf("%s on %s, %d threads, %d rounds of %.0f s\n", info.precision, info.simd, info.threads,
+    printf("%s on %s, %d threads, %d rounds of %.0f s\n", info.precision, info.place.ops, info.threads,
            bench->rounds, bench->seconds);
     printf("library          %7.0f texts/s   one text %.2f ms   %.0f us of processor a text\n", sum->library,
            bench->library_one_s * 1e3, bench->library_cpu_s * 1e6);

@@ -28,13 +28,20 @@ struct el_embedder;
 
 // A zeroed struct means the defaults.
 struct el_embedder_options {
-    const char *precision; // "auto" (default), "fp32", "bf16", "int8"
-    int threads;           // 0: every processor this process may use
-    bool pin;              // pin threads to processors
-    int batch_tokens;      // tokens of one packed batch of one thread; 0: the tuned default
-    int batch_wait_us;     // longest time a text may wait for company; 0: none, batches form under load
-    int queue_tokens;      // tokens that may wait; 0: unlimited. Beyond it: EL_EBUSY
-    const char *prompt;    // name of the model's prompt to put before each text, or NULL: its default
+    const char *precision; // "auto" (default), "fp32", "tf32", "fp16", "bf16", "int8"
+    // "auto" (default), "cpu", "cuda:1", "opencl:0", or several, best first: "cuda:0,cuda:1,cpu". The model
+    // is on the first; when a device is lost, it moves down the list, whose end is always cpu.
+    const char *device;
+    int streams; // batches in flight on a GPU; 0: 4
+    // Told of each move in a sentence, from a worker's thread; may be NULL.
+    void (*notice)(void *context, const char *text);
+    void *notice_context;
+    int threads;        // 0: every processor this process may use
+    bool pin;           // pin threads to processors
+    int batch_tokens;   // tokens of one packed batch of one thread; 0: the tuned default
+    int batch_wait_us;  // longest time a text may wait for company; 0: none, batches form under load
+    int queue_tokens;   // tokens that may wait; 0: unlimited. Beyond it: EL_EBUSY
+    const char *prompt; // name of the model's prompt to put before each text, or NULL: its default
 };
 
 // A text: bytes need not be NUL-terminated and may hold NULs; what is not UTF-8 counts as U+FFFD.

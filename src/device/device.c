@@ -65,6 +65,19 @@ int el_device_open(const char *backend_name, int index, const struct el_device_o
     return 0;
 }
 
+int el_device_open_id(const char *id, const struct el_device_options *options,
+                      struct el_device **ret_device) {
+    char name[16];
+    int64_t index = 0;
+    const size_t length = strcspn(id, ":");
+    if (length >= sizeof name)
+        return el_fail(EL_EINVAL, "\"%s\" is no device; say cpu, cuda:N or opencl:N", id);
+    snprintf(name, sizeof name, "%.*s", (int)length, id);
+    if (id[length] == ':' && el_parse_i64(id + length + 1, 0, 1023, &index) < 0)
+        return el_fail_in(EL_EINVAL, "device \"%s\"", id);
+    return el_device_open(el_streq(name, "cpu") ? "host" : name, (int)index, options, ret_device);
+}
+
 void el_device_close(struct el_device *device) {
     if (!device) return;
     el_pool_close(device->pool);
@@ -196,4 +209,11 @@ void el_event_close(struct el_event *event) {
 
 int el_event_elapsed(struct el_event *from, struct el_event *to, uint64_t *ret_ns) {
     CALL(from->device, from->device->backend->elapsed(from, to, ret_ns));
+}
+
+int el_device_write(struct el_device *device, void *to, const void *host, size_t size) {
+    el_auto(el_stream_close) struct el_stream stream = {0};
+    EL_TRY(el_stream_open(device, &stream));
+    EL_TRY(el_stream_upload(&stream, to, host, size));
+    return el_stream_sync(&stream);
 }

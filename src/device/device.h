@@ -58,6 +58,9 @@ const struct el_backend *el_backend_find(const char *name); // NULL when there i
 // NULL options: defaults. EL_ENOENT for a back-end or an index that is not there (says what is).
 int el_device_open(const char *backend_name, int index, const struct el_device_options *options,
                    struct el_device **ret_device);
+// By its name: "cuda:1", "opencl:0", "cpu" (the host's processors); a back-end alone is its first device.
+// EL_EINVAL for what is no name.
+int el_device_open_id(const char *id, const struct el_device_options *options, struct el_device **ret_device);
 // Nothing of it may be in use any more.
 void el_device_close(struct el_device *device);
 bool el_device_is_host(const struct el_device *device);
@@ -72,6 +75,9 @@ int el_buffer_open_for(struct el_device *device, struct el_pool_account *account
 // a zeroed or closed buffer too.
 void el_buffer_close(struct el_buffer *buffer);
 void el_buffer_close_after(struct el_buffer *buffer, struct el_stream *stream);
+
+// Copies bytes to the device and waits for it.
+int el_device_write(struct el_device *device, void *to, const void *host, size_t size);
 
 int el_stream_open(struct el_device *device, struct el_stream *ret_stream);
 void el_stream_close(struct el_stream *stream); // takes a zeroed or closed stream too

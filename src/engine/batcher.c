@@ -11,22 +11,23 @@
 struct worker {
     struct el_batcher *batcher;
     pthread_t thread;
-    int index;
-    struct el_exec exec;
+    struct el_batch_worker self;
+    struct el_arena scratch; // the packed batch
 };
 
 struct el_batcher {
-    struct el_batcher_options options;
-    struct el_team *team; // shared by whichever worker finds the others idle
+    struct el_batcher_options options; // but for batch_tokens, which the lock guards
+    struct el_team *team;              // shared by whichever worker finds the others idle
     struct worker *workers;
     int started;
 
     pthread_mutex_t lock;   // guards all below but the histograms
     pthread_cond_t arrived; // the queue has grown, or the end has come
+    pthread_cond_t resized; // other workers rest
     pthread_cond_t idle;    // nothing queued, nothing running
     struct el_sequence *head, **tail;
     int64_t queued_sequences, queued_tokens, running_tokens;
-    int running_batches;
+    int running_batches, active; // workers that take batches
     bool team_taken, closing;
     uint64_t batches, halved, queue_ns, compute_ns;
     double ns_per_token;
@@ -44,7 +45,7 @@ struct taken {
 
 // ---- computing ----
 
-// Lays the sequences end to end. The batch lives in the exec's scratch.
+// Lays the sequences end to end. The batch lives in the arena.
 static int pack(struct el_arena *arena, const struct taken *taken, struct el_batch *ret_batch) {
     int32_t *ids = NULL, *positions = NULL, *start = NULL;
     EL_TRY(el_arena_alloc(arena, (size_t)taken->tokens, sizeof *ids, &ids));
@@ -67,12 +68,12 @@ static int pack(struct el_arena *arena, const struct taken *taken, struct el_bat
 
 static int compute_once(struct worker *worker, const struct taken *taken) {
     const struct el_batcher_options *options = &worker->batcher->options;
-    struct el_arena *arena = &worker->exec.scratch;
+    struct el_arena *arena = &worker->scratch;
     struct el_batch batch;
     float *vectors = NULL;
     EL_TRY(pack(arena, taken, &batch));
     EL_TRY(el_arena_alloc(arena, (size_t)taken->count, (size_t)options->dim * sizeof *vectors, &vectors));
-    EL_TRY(options->run(options->context, &worker->exec, &batch, vectors));
+    EL_TRY(options->run(options->context, &worker->self, &batch, vectors));
     const struct el_sequence *s = taken->first;
     for (int i = 0; i < taken->count; i++, s = s->next)
         memcpy(s->vector, vectors + (size_t)i * (size_t)options->dim, (size_t)options->dim * sizeof *vectors);
@@ -101,12 +102,12 @@ static struct taken split_half(struct taken *taken) {
 
 // Computes and finishes a batch. Out of memory: the same sequences in halves, down to one alone.
 static void compute(struct worker *worker, struct taken taken) {
-    struct el_arena_mark mark = el_arena_mark(&worker->exec.scratch);
+    struct el_arena_mark mark = el_arena_mark(&worker->scratch);
     int status = compute_once(worker, &taken);
-    el_arena_release(&worker->exec.scratch, mark);
+    el_arena_release(&worker->scratch, mark);
     if (status == EL_ENOMEM && taken.count > 1) {
         __atomic_fetch_add(&worker->batcher->halved, 1, __ATOMIC_RELAXED);
-        el_arena_done(&worker->exec.scratch); // what a large batch took may be what is missing
+        el_arena_done(&worker->scratch); // what a large batch took may be what is missing
         compute(worker, split_half(&taken));
         compute(worker, taken);
         return;
@@ -152,8 +153,13 @@ static struct taken take_batch(struct el_batcher *batcher, struct el_sequence **
 
 // Waits until a batch may be made: the budget is full, or the oldest sequence has waited its time. False at
 // the end. Locked.
-static bool wait_for_work(struct el_batcher *batcher) {
+static bool wait_for_work(const struct worker *worker) {
+    struct el_batcher *batcher = worker->batcher;
     for (;;) {
+        if (worker->self.index >= batcher->active && !batcher->closing) {
+            pthread_cond_wait(&batcher->resized, &batcher->lock);
+            continue;
+        }
         if (!batcher->head) {
             if (batcher->closing) return false;
             pthread_cond_wait(&batcher->arrived, &batcher->lock);
@@ -200,7 +206,7 @@ static void run_batch(struct worker *worker, struct taken taken) {
     uint64_t began = el_now_ns();
     begin(batcher, &taken, began);
     pthread_mutex_unlock(&batcher->lock);
-    worker->exec.team = taken.with_team ? batcher->team : NULL;
+    worker->self.team = taken.with_team ? batcher->team : NULL;
     compute(worker, taken);
     pthread_mutex_lock(&batcher->lock);
     end(batcher, &taken, el_now_ns() - began);
@@ -222,9 +228,9 @@ static void *worker_main(void *argument) {
     struct worker *worker = argument;
     struct el_batcher *batcher = worker->batcher;
     el_thread_name("el-worker");
-    if (batcher->options.pin) el_thread_pin(worker->index);
+    if (batcher->options.pin) el_thread_pin(worker->self.index);
     pthread_mutex_lock(&batcher->lock);
-    while (wait_for_work(batcher)) {
+    while (wait_for_work(worker)) {
         struct el_sequence *dropped = NULL;
         struct taken taken = take_batch(batcher, &dropped);
         if (batcher->head) pthread_cond_signal(&batcher->arrived); // more than one worker's share
@@ -239,11 +245,11 @@ static void *worker_main(void *argument) {
 // ---- the batcher ----
 
 static int start_workers(struct el_batcher *batcher) {
-    EL_TRY(el_zalloc((size_t)batcher->options.threads, sizeof *batcher->workers, &batcher->workers));
-    for (int i = 0; i < batcher->options.threads; i++) {
+    EL_TRY(el_zalloc((size_t)batcher->options.workers, sizeof *batcher->workers, &batcher->workers));
+    for (int i = 0; i < batcher->options.workers; i++) {
         struct worker *worker = &batcher->workers[i];
-        *worker = (struct worker){.batcher = batcher, .index = i, .exec = {.ops = batcher->options.ops}};
-        el_arena_init(&worker->exec.scratch);
+        *worker = (struct worker){.batcher = batcher, .self = {.index = i}};
+        el_arena_init(&worker->scratch);
         int error = pthread_create(&worker->thread, NULL, worker_main, worker);
         if (error) return el_fail(EL_ENOMEM, "cannot start worker %d: %s", i, strerror(error));
         batcher->started++;
@@ -256,11 +262,13 @@ int el_batcher_open(const struct el_batcher_options *options, struct el_batcher 
     pthread_condattr_t monotonic;
     EL_TRY(el_zalloc(1, sizeof *batcher, &batcher));
     batcher->options = *options;
+    batcher->active = options->workers;
     batcher->tail = &batcher->head;
     pthread_mutex_init(&batcher->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&batcher->arrived, &monotonic);
+    pthread_cond_init(&batcher->resized, NULL);
     pthread_cond_init(&batcher->idle, NULL);
     pthread_condattr_destroy(&monotonic);
     el_histogram_init(&batcher->histograms[EL_BATCH_SEQUENCES], 1, 2);
@@ -281,18 +289,29 @@ void el_batcher_close(struct el_batcher *batcher) {
     if (!batcher) return;
     pthread_mutex_lock(&batcher->lock);
     batcher->closing = true;
+    pthread_cond_broadcast(&batcher->resized);
     pthread_cond_broadcast(&batcher->arrived);
     pthread_mutex_unlock(&batcher->lock);
     for (int i = 0; i < batcher->started; i++) {
         pthread_join(batcher->workers[i].thread, NULL);
-        el_arena_done(&batcher->workers[i].exec.scratch);
+        el_arena_done(&batcher->workers[i].scratch);
     }
     el_team_close(batcher->team);
     pthread_cond_destroy(&batcher->arrived);
+    pthread_cond_destroy(&batcher->resized);
     pthread_cond_destroy(&batcher->idle);
     pthread_mutex_destroy(&batcher->lock);
     el_free(batcher->workers);
     el_free(batcher);
+}
+
+void el_batcher_resize(struct el_batcher *batcher, int workers, int64_t batch_tokens) {
+    pthread_mutex_lock(&batcher->lock);
+    batcher->active = EL_MIN(workers, batcher->options.workers);
+    batcher->options.batch_tokens = batch_tokens;
+    pthread_cond_broadcast(&batcher->resized);
+    pthread_cond_broadcast(&batcher->arrived);
+    pthread_mutex_unlock(&batcher->lock);
 }
 
 int el_batcher_put(struct el_batcher *batcher, struct el_sequence *first, size_t count, int64_t tokens) {

@@ -25,15 +25,20 @@ struct el_sequence {
     uint64_t queued_ns;       // the batcher's: when it came
 };
 
-// What a batch is for: computes vectors [seqs.count][dim] on `exec`. EL_ENOMEM makes the batcher try again
-// with halves.
-typedef int el_batch_fn(void *context, struct el_exec *exec, const struct el_batch *batch, float *vectors);
+// Who computes a batch: one call at a time per index.
+struct el_batch_worker {
+    int index;            // 0 .. workers - 1
+    struct el_team *team; // idle processors that share the work, or NULL
+};
+// What a batch is for: computes vectors [seqs.count][dim]. EL_ENOMEM makes the batcher try again with halves.
+typedef int el_batch_fn(void *context, const struct el_batch_worker *worker, const struct el_batch *batch,
+                        float *vectors);
 // Called once for each sequence, from a worker, in no promised order. Must not block.
 typedef void el_sequence_done_fn(struct el_sequence *sequence, int status);
 
 struct el_batcher_options {
-    const struct el_ops *ops;
-    int threads;
+    int workers; // threads that compute batches side by side
+    int threads; // processors that a lone batch is shared by
     bool pin;
     int64_t batch_tokens; // budget of one batch; a longer sequence makes a batch of its own
     int64_t wait_us;      // how long a batch below the budget waits for more; 0: not at all
@@ -47,6 +52,9 @@ struct el_batcher_options {
 int el_batcher_open(const struct el_batcher_options *options, struct el_batcher **ret_batcher);
 // Refuses what comes from now on, finishes what is queued, and ends.
 void el_batcher_close(struct el_batcher *batcher);
+
+// From now on `workers` (at most those it was opened with) take batches of `batch_tokens`. Any thread.
+void el_batcher_resize(struct el_batcher *batcher, int workers, int64_t batch_tokens);
 
 // Queues the chain `first` (linked by next) of `count` sequences with `tokens` tokens; all or none.
 // EL_ESHUTDOWN.

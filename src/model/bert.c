@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/safetensors.h"
+#include "ops/weights.h"
 
 struct norm {
     struct el_tensor gamma, beta; // f32 [hidden]
@@ -28,11 +29,12 @@ struct layer {
 
 struct el_bert {
     struct el_bert_config config;
-    struct el_safetensors *file; // tables that are f32 there are used where they lie
-    struct el_arena tables;      // the others, converted to f32
-    struct el_tensor words;      // f32 [vocab][hidden]
-    struct el_tensor places;     // f32 [max_positions][hidden]
-    struct el_tensor kind;       // f32 [hidden]: token type 0
+    struct el_target target;
+    struct el_safetensors *file; // tables of the processor may lie there
+    struct el_weights weights;   // the tables
+    struct el_tensor words;      // [vocab][hidden]
+    struct el_tensor places;     // [max_positions][hidden]
+    struct el_tensor kind;       // [hidden]: token type 0
     struct norm embedding_norm;
     struct layer *layers; // [config.layers]
 };
@@ -47,19 +49,12 @@ struct activations {
     struct el_tensor inner;   // [T][intermediate]
 };
 
-static int alloc_f32(struct el_arena *arena, int64_t rows, int64_t columns, struct el_tensor *ret_tensor) {
-    float *data = NULL;
-    EL_TRY(el_arena_alloc(arena, (size_t)rows, (size_t)columns * sizeof *data, &data));
-    *ret_tensor = el_tensor_2d(EL_F32, data, rows, columns);
-    return 0;
-}
-
-static int alloc_activations(struct el_arena *arena, const struct el_bert_config *config, int64_t tokens,
+static int alloc_activations(struct el_exec *x, const struct el_bert_config *config, int64_t tokens,
                              struct activations *ret) {
-    EL_TRY(alloc_f32(arena, tokens, 3 * config->hidden_size, &ret->qkv));
-    EL_TRY(alloc_f32(arena, tokens, config->hidden_size, &ret->context));
-    EL_TRY(alloc_f32(arena, tokens, config->hidden_size, &ret->sum));
-    EL_TRY(alloc_f32(arena, tokens, config->intermediate_size, &ret->inner));
+    EL_TRY(el_exec_alloc(x, x->activations, tokens, 3 * config->hidden_size, &ret->qkv));
+    EL_TRY(el_exec_alloc(x, x->activations, tokens, config->hidden_size, &ret->context));
+    EL_TRY(el_exec_alloc(x, x->activations, tokens, config->hidden_size, &ret->sum));
+    EL_TRY(el_exec_alloc(x, x->activations, tokens, config->intermediate_size, &ret->inner));
     return 0;
 }
 
@@ -96,18 +91,34 @@ static int run_layer(const struct el_bert *bert, const struct layer *layer, stru
 static int forward(const struct el_bert *bert, struct el_exec *x, const struct el_batch *batch,
                    struct el_tensor *hidden) {
     struct activations a;
-    EL_TRY(alloc_activations(&x->scratch, &bert->config, batch->tokens, &a));
+    EL_TRY(alloc_activations(x, &bert->config, batch->tokens, &a));
     EL_TRY(embed(bert, x, batch, hidden));
     for (int64_t i = 0; i < bert->config.layers; i++)
         EL_TRY(run_layer(bert, &bert->layers[i], x, &batch->seqs, &a, hidden));
     return 0;
 }
 
+int el_batch_upload(struct el_exec *exec, const struct el_batch *batch, struct el_batch *ret_batch) {
+    struct el_tensor ids = el_tensor_1d(EL_I32, (void *)(uintptr_t)batch->ids, batch->tokens);
+    struct el_tensor positions = el_tensor_1d(EL_I32, (void *)(uintptr_t)batch->positions, batch->tokens);
+    struct el_tensor start =
+        el_tensor_1d(EL_I32, (void *)(uintptr_t)batch->seqs.start, batch->seqs.count + 1);
+    struct el_batch there = *batch;
+    EL_TRY(el_exec_upload(exec, &ids, &ids));
+    EL_TRY(el_exec_upload(exec, &positions, &positions));
+    EL_TRY(el_exec_upload(exec, &start, &start));
+    there.ids = el_i32(&ids);
+    there.positions = el_i32(&positions);
+    there.seqs.there = el_i32(&start);
+    *ret_batch = there;
+    return 0;
+}
+
 int el_bert_forward(const struct el_bert *bert, struct el_exec *exec, const struct el_batch *batch,
                     struct el_tensor *hidden) {
-    const struct el_arena_mark mark = el_arena_mark(&exec->scratch);
+    const struct el_exec_mark mark = el_exec_mark(exec);
     int status = forward(bert, exec, batch, hidden);
-    el_arena_release(&exec->scratch, mark);
+    el_exec_release(exec, mark);
     return status;
 }
 
@@ -116,8 +127,6 @@ int el_bert_forward(const struct el_bert *bert, struct el_exec *exec, const stru
 // What loading needs beside the model itself.
 struct loader {
     struct el_bert *bert;
-    const struct el_ops *ops;
-    enum el_precision precision;
     const char *prefix; // "bert." in checkpoints with a head, else ""
 };
 
@@ -141,30 +150,21 @@ static int find(const struct loader *loader, const char *name, int rank, int64_t
     return 0;
 }
 
-// A table that operations read as f32: the file's own bytes, or a converted copy.
-static int find_f32(const struct loader *loader, const char *name, int rank, int64_t rows, int64_t columns,
-                    struct el_tensor *ret_tensor) {
+// A table where operations read it, as `dtype`.
+static int find_table(const struct loader *loader, const char *name, enum el_dtype dtype, int rank,
+                      int64_t rows, int64_t columns, struct el_tensor *ret_tensor) {
     struct el_tensor tensor;
     EL_TRY(find(loader, name, rank, rows, columns, &tensor));
-    if (tensor.dtype != EL_F32) {
-        float *copy = NULL;
-        const int64_t count = el_tensor_count(&tensor);
-        EL_TRY(el_arena_alloc(&loader->bert->tables, (size_t)count, sizeof *copy, &copy));
-        el_to_f32(tensor.dtype, tensor.data, count, copy);
-        tensor.data = copy;
-        tensor.dtype = EL_F32;
-    }
-    *ret_tensor = tensor;
-    return 0;
+    return el_weights_put(&loader->bert->weights, &tensor, dtype, ret_tensor);
 }
 
 static int load_norm(const struct loader *loader, const char *where, struct norm *ret_norm) {
     const int64_t hidden = loader->bert->config.hidden_size;
     char name[192];
     snprintf(name, sizeof name, "%s.LayerNorm.weight", where);
-    EL_TRY(find_f32(loader, name, 1, hidden, 0, &ret_norm->gamma));
+    EL_TRY(find_table(loader, name, EL_F32, 1, hidden, 0, &ret_norm->gamma));
     snprintf(name, sizeof name, "%s.LayerNorm.bias", where);
-    return find_f32(loader, name, 1, hidden, 0, &ret_norm->beta);
+    return find_table(loader, name, EL_F32, 1, hidden, 0, &ret_norm->beta);
 }
 
 // The linear layers `part[0 .. parts - 1]` of layer `index`, each [rows][columns], packed as one product.
@@ -185,7 +185,7 @@ static int load_linear(const struct loader *loader, int64_t index, const char *c
     }
     const struct el_tensor w = el_tensor_2d(EL_F32, weight, parts * rows, columns);
     const struct el_tensor b = el_tensor_1d(EL_F32, bias, parts * rows);
-    return el_linear_open(loader->ops, loader->precision, &w, &b, ret_linear);
+    return el_linear_open(&loader->bert->target, &w, &b, ret_linear);
 }
 
 static int load_layer_products(const struct loader *loader, int64_t index, struct layer *layer) {
@@ -210,15 +210,16 @@ static int load_layer_norms(const struct loader *loader, int64_t index, struct l
 static int load_embeddings(const struct loader *loader) {
     struct el_bert *bert = loader->bert;
     const struct el_bert_config *config = &bert->config;
+    const enum el_dtype dtype = el_weights_dtype(&bert->target);
     const int64_t hidden = config->hidden_size;
     struct el_tensor kinds;
-    EL_TRY(
-        find_f32(loader, "embeddings.word_embeddings.weight", 2, config->vocab_size, hidden, &bert->words));
-    EL_TRY(find_f32(loader, "embeddings.position_embeddings.weight", 2, config->max_positions, hidden,
-                    &bert->places));
-    EL_TRY(find_f32(loader, "embeddings.token_type_embeddings.weight", 2, config->type_vocab_size, hidden,
-                    &kinds));
-    bert->kind = el_tensor_1d(EL_F32, kinds.data, hidden); // a text alone is all of type 0
+    EL_TRY(find_table(loader, "embeddings.word_embeddings.weight", dtype, 2, config->vocab_size, hidden,
+                      &bert->words));
+    EL_TRY(find_table(loader, "embeddings.position_embeddings.weight", dtype, 2, config->max_positions,
+                      hidden, &bert->places));
+    EL_TRY(find_table(loader, "embeddings.token_type_embeddings.weight", dtype, 2, config->type_vocab_size,
+                      hidden, &kinds));
+    bert->kind = el_tensor_1d(dtype, kinds.data, hidden); // a text alone is all of type 0
     return load_norm(loader, "embeddings", &bert->embedding_norm);
 }
 
@@ -249,15 +250,16 @@ static int load(const struct loader *loader, struct el_team *team) {
     return tasks.status < 0 ? el_fail_copy(tasks.status, tasks.detail) : 0;
 }
 
-int el_bert_open(const char *dir, const struct el_bert_config *config, const struct el_ops *ops,
-                 enum el_precision precision, struct el_team *team, struct el_bert **ret_bert) {
+int el_bert_open(const char *dir, const struct el_bert_config *config, const struct el_target *target,
+                 struct el_team *team, struct el_bert **ret_bert) {
     el_auto_free char *path = NULL;
     struct el_bert *bert = NULL;
     EL_TRY(el_path_join(dir, "model.safetensors", &path));
     EL_TRY(el_zalloc(1, sizeof *bert, &bert));
     bert->config = *config;
-    el_arena_init(&bert->tables);
-    struct loader loader = {.bert = bert, .ops = ops, .precision = precision, .prefix = ""};
+    bert->target = *target;
+    el_weights_init(&bert->weights, &bert->target);
+    struct loader loader = {.bert = bert, .prefix = ""};
     int status = el_safetensors_open(path, &bert->file);
     if (status == 0) {
         struct el_tensor probe;
@@ -283,13 +285,13 @@ void el_bert_close(struct el_bert *bert) {
         el_linear_close(bert->layers[i].down);
     }
     el_free(bert->layers);
-    el_arena_done(&bert->tables);
+    el_weights_done(&bert->weights);
     el_safetensors_close(bert->file);
     el_free(bert);
 }
 
 size_t el_bert_bytes(const struct el_bert *bert) {
-    size_t bytes = (size_t)(el_tensor_count(&bert->words) + el_tensor_count(&bert->places)) * sizeof(float);
+    size_t bytes = bert->weights.bytes;
     for (int64_t i = 0; i < bert->config.layers; i++) {
         const struct layer *layer = &bert->layers[i];
         bytes += el_linear_bytes(layer->qkv) + el_linear_bytes(layer->attention_output) +

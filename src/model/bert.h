@@ -20,11 +20,14 @@ struct el_batch {
     int64_t tokens;
 };
 
-// Reads and packs the weights of `dir`/model.safetensors for `ops` in `precision` (not auto); a tensor whose
-// shape is not what config says is EL_EFORMAT and named. Packing is shared by `team` (may be NULL).
-// EL_ENOENT, EL_EFORMAT, EL_EUNSUPPORTED, EL_ENOMEM.
-int el_bert_open(const char *dir, const struct el_bert_config *config, const struct el_ops *ops,
-                 enum el_precision precision, struct el_team *team, struct el_bert **ret_bert);
+// The same batch where `exec` computes, in its temporaries. EL_ENOMEM, EL_ELOST.
+int el_batch_upload(struct el_exec *exec, const struct el_batch *batch, struct el_batch *ret_batch);
+
+// Reads the weights of `dir`/model.safetensors and packs them for `target`, whose device must outlive the
+// model; a tensor whose shape is not what config says is EL_EFORMAT and named. Packing is shared by `team`
+// (may be NULL). EL_ENOENT, EL_EFORMAT, EL_EUNSUPPORTED, EL_ENOMEM, EL_ELOST.
+int el_bert_open(const char *dir, const struct el_bert_config *config, const struct el_target *target,
+                 struct el_team *team, struct el_bert **ret_bert);
 void el_bert_close(struct el_bert *bert);
 
 size_t el_bert_bytes(const struct el_bert *bert); // memory of the packed weights and tables

@@ -34,18 +34,9 @@ int64_t el_seen_depth(enum el_precision precision, int64_t depth) {
 
 // ---- bf16 ----
 
-// A NaN stays one: its quiet bit is set before the lower half is cut off.
-static uint16_t to_bf16(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (value != value) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 void el_encode_bf16(const float *row, int64_t depth, void *ret_units) {
     uint16_t *halves = ret_units;
-    for (int64_t k = 0; k < depth; k++)
-        halves[k] = to_bf16(row[k]);
+    el_from_f32(EL_BF16, row, depth, halves);
     if (depth % 2) halves[depth] = 0;
 }
 

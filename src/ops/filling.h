@@ -49,28 +49,44 @@ struct el_product {
 struct el_filling {
     struct el_ops ops; // first, so that an el_ops of the table is its el_filling
     unsigned needs;    // EL_CPU_*
-    const struct el_product *products[EL_PRECISION_INT8 + 1]; // by precision; NULL: none
+    const struct el_product *products[EL_PRECISION_COUNT]; // by precision; NULL: none, or a device
 };
 
-// y = act(x W^T + b). W is cut into panels of product->columns rows, each stored depth-first, so that a tile
-// reads its panel from front to back.
+// W and b on a device: [out][in] in the precision's store type, or bytes and a scale per EL_INT8_BLOCK of
+// them.
+struct el_gpu_linear {
+    struct el_buffer weights, bias, scales;
+};
+
+// y = act(x W^T + b). On a device there is `gpu`. On the processor W is cut into panels of product->columns
+// rows, each stored depth-first, so that a tile reads its panel from front to back.
 struct el_linear {
-    const struct el_product *product;
     enum el_precision precision;
-    int64_t depth;        // in
-    int64_t columns;      // out
+    int64_t depth;   // in
+    int64_t columns; // out
+    size_t bytes;
+    struct el_gpu_linear gpu;
+    const struct el_product *product;
     int terms;            // of the weights: el_encode_weights
     int64_t units;        // of an encoded row of activations
     int64_t weight_units; // of a row of weights: terms x units
     int64_t panels;       // of product->columns columns; the last is padded with zeros
     void *weights;        // [panels][weight_units][product->columns] units
     float *bias;          // [panels][product->columns]; zeros where the model has none
-    size_t bytes;
 };
 
 extern const struct el_product el_product_avx512_bf16, el_product_avx512_vnni;
 extern const struct el_filling el_filling_ref, el_filling_sse2, el_filling_avx2, el_filling_avx512,
-    el_filling_neon;
+    el_filling_neon, el_filling_gpu;
+
+// How a device stores hidden states and weights in each precision.
+enum el_store el_gpu_store(enum el_precision precision);
+enum el_dtype el_gpu_dtype(enum el_precision precision);
+
+// Fills linear->gpu; what it has taken when it fails, el_gpu_linear_close gives back.
+int el_gpu_linear_open(struct el_device *device, const struct el_tensor *weight, const struct el_tensor *bias,
+                       struct el_linear *linear);
+void el_gpu_linear_close(struct el_linear *linear);
 
 // Operations that are the same in every filling: either not worth vectors or driven by el_product.
 int el_linear_tiled(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,

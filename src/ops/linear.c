@@ -72,40 +72,49 @@ static int terms_of(const struct el_linear *linear) {
     return linear->precision == EL_PRECISION_INT8 && linear->columns > linear->depth ? 2 : 1;
 }
 
-int el_linear_open(const struct el_ops *ops, enum el_precision precision, const struct el_tensor *weight,
+static int open_panels(struct el_linear *linear, const struct el_product *product,
+                       const struct el_tensor *weight, const struct el_tensor *bias) {
+    linear->product = product;
+    linear->terms = terms_of(linear);
+    linear->units = el_input_units(linear->precision, linear->depth);
+    linear->weight_units = el_weight_units(linear->precision, linear->depth, linear->terms);
+    linear->panels = divide_up(linear->columns, product->columns);
+    size_t padded = (size_t)(linear->panels * product->columns);
+    EL_TRY(alloc_zeroed(padded, (size_t)linear->weight_units * UNIT, &linear->weights, &linear->bytes));
+    EL_TRY(alloc_zeroed(padded, sizeof(float), &linear->bias, &linear->bytes));
+    EL_TRY(pack(linear, weight, bias));
+    collapse_pages(linear->weights, padded * (size_t)linear->weight_units * UNIT);
+    return 0;
+}
+
+int el_linear_open(const struct el_target *target, const struct el_tensor *weight,
                    const struct el_tensor *bias, struct el_linear **ret_linear) {
-    const struct el_product *product = ((const struct el_filling *)ops)->products[precision];
-    if (!product)
-        return el_fail(EL_EUNSUPPORTED, "the %s operations have no %s products", ops->name,
-                       el_precision_text(precision));
+    const bool on_device = target->device && !el_device_is_host(target->device);
+    const struct el_product *product = ((const struct el_filling *)target->ops)->products[target->precision];
+    if (!on_device && !product)
+        return el_fail(EL_EUNSUPPORTED, "the %s operations have no %s products", target->ops->name,
+                       el_precision_text(target->precision));
     assert(weight->rank == 2);
     struct el_linear *linear;
     int status = el_zalloc(1, sizeof *linear, &linear);
     if (status < 0) return status;
-    linear->product = product;
-    linear->precision = precision;
+    linear->precision = target->precision;
     linear->columns = weight->dim[0];
     linear->depth = weight->dim[1];
-    linear->terms = terms_of(linear);
-    linear->units = el_input_units(precision, linear->depth);
-    linear->weight_units = el_weight_units(precision, linear->depth, linear->terms);
-    linear->panels = divide_up(linear->columns, product->columns);
-    size_t padded = (size_t)(linear->panels * product->columns);
     linear->bytes = sizeof *linear;
-    status = alloc_zeroed(padded, (size_t)linear->weight_units * UNIT, &linear->weights, &linear->bytes);
-    if (status == 0) status = alloc_zeroed(padded, sizeof(float), &linear->bias, &linear->bytes);
-    if (status == 0) status = pack(linear, weight, bias);
+    status = on_device ? el_gpu_linear_open(target->device, weight, bias, linear)
+                       : open_panels(linear, product, weight, bias);
     if (status < 0) {
         el_linear_close(linear);
         return status;
     }
-    collapse_pages(linear->weights, padded * (size_t)linear->weight_units * UNIT);
     *ret_linear = linear;
     return 0;
 }
 
 void el_linear_close(struct el_linear *linear) {
     if (!linear) return;
+    el_gpu_linear_close(linear);
     el_free(linear->weights);
     el_free(linear->bias);
     el_free(linear);

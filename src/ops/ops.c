@@ -77,26 +77,6 @@ int el_ops_find(const char *name, const struct el_ops **ret_ops) {
     return unknown_ops(name);
 }
 
-static const char *const precision_names[] = {
-    [EL_PRECISION_AUTO] = "auto",
-    [EL_PRECISION_FP32] = "fp32",
-    [EL_PRECISION_BF16] = "bf16",
-    [EL_PRECISION_INT8] = "int8",
-};
-
-const char *el_precision_text(enum el_precision precision) {
-    return precision_names[precision];
-}
-
-int el_precision_parse(const char *text, enum el_precision *ret_precision) {
-    for (size_t i = 0; i < EL_COUNT(precision_names); i++) {
-        if (strcmp(text, precision_names[i]) != 0) continue;
-        *ret_precision = (enum el_precision)i;
-        return 0;
-    }
-    return el_fail(EL_EINVAL, "precision is auto, fp32, bf16 or int8, not \"%s\"", text);
-}
-
 static bool has_product(const struct el_ops *ops, enum el_precision precision) {
     const struct el_product *product = ((const struct el_filling *)ops)->products[precision];
     return product && runs_here(product->needs);

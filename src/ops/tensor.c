@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensors: sizes and names of element types, views, and the widening of stored floats.
+// Tensors: sizes and names of element types, views, and the conversion of stored floats.
 #include "ops/tensor.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "ops/ops.h"
 
 size_t el_dtype_size(enum el_dtype dtype) {
     switch (dtype) {
@@ -76,6 +75,50 @@ void el_to_f32(enum el_dtype dtype, const void *from, int64_t count, float *to) 
     case EL_BF16:
         for (int64_t i = 0; i < count; i++)
             to[i] = from_bits((uint32_t)halves[i] << 16);
+        return;
+    case EL_I8:
+    case EL_I32:
+        assert(!"not a float type");
+    }
+}
+
+static uint32_t to_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+// The upper half of a float, rounded to nearest even; a NaN stays one.
+static uint16_t to_bf16(float value) {
+    uint32_t bits = to_bits(value);
+    if (value != value) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// IEEE 754 binary16. Adding a power of two leaves the mantissa that a subnormal half keeps, rounded.
+static uint16_t to_f16(float value) {
+    uint32_t bits = to_bits(value), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (value != value) return (uint16_t)(sign | 0x7e00);
+    if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00); // 65520 and above round to infinity
+    if (magnitude < 0x38800000)                                    // below 2^-14
+        return (uint16_t)(sign | (to_bits(from_bits(magnitude) + 0.5f) - 0x3f000000));
+    magnitude += 0xfff + (magnitude >> 13 & 1);
+    return (uint16_t)(sign | (magnitude - 0x38000000) >> 13);
+}
+
+void el_from_f32(enum el_dtype dtype, const float *from, int64_t count, void *to) {
+    uint16_t *halves = to;
+    switch (dtype) {
+    case EL_F32:
+        memcpy(to, from, (size_t)count * sizeof *from);
+        return;
+    case EL_F16:
+        for (int64_t i = 0; i < count; i++)
+            halves[i] = to_f16(from[i]);
+        return;
+    case EL_BF16:
+        for (int64_t i = 0; i < count; i++)
+            halves[i] = to_bf16(from[i]);
         return;
     case EL_I8:
     case EL_I32:

@@ -26,7 +26,7 @@ struct el_tensor {
     enum el_dtype dtype;
     int rank;
     int64_t dim[EL_MAX_RANK]; // elements; dim[rank - 1] is contiguous
-    void *data;               // host address (a device's tensors get a buffer and an offset beside it)
+    void *data;               // address: the processor's or a device's
 };
 
 size_t el_dtype_size(enum el_dtype dtype); // bytes
@@ -35,6 +35,12 @@ int64_t el_tensor_count(const struct el_tensor *tensor); // elements
 // A view of `data`, rank 1 or 2.
 struct el_tensor el_tensor_1d(enum el_dtype dtype, void *data, int64_t n);
 struct el_tensor el_tensor_2d(enum el_dtype dtype, void *data, int64_t rows, int64_t columns);
+
+// Between f32 and the other float types; narrowing rounds to nearest even and keeps NaN.
+void el_to_f32(enum el_dtype dtype, const void *from, int64_t count, float *to);
+void el_from_f32(enum el_dtype dtype, const float *from, int64_t count, void *to);
+
+// Elements of a tensor in the processor's memory.
 static inline float *el_f32(const struct el_tensor *tensor) {
     return tensor->data;
 }

@@ -93,7 +93,7 @@ static int put_model_health(struct el_str *str, const struct el_model *model) {
         str,
         ",\"loaded\":true,\"arch\":\"%s\",\"device\":\"%s\",\"simd\":\"%s\",\"precision\":\"%s\","
         "\"threads\":%d,\"dimensions\":%d,\"max_input_tokens\":%d,\"weight_bytes\":%" PRIu64,
-        info.arch, info.device, info.simd, info.precision, info.threads, info.dim, info.max_tokens,
+        info.arch, info.place.device, info.place.ops, info.precision, info.threads, info.dim, info.max_tokens,
         info.weight_bytes));
     return el_str_printf(str, ",\"queue_inputs\":%" PRIu64 ",\"queue_tokens\":%" PRIu64 "}",
                          stats.queue_inputs, stats.queue_tokens);

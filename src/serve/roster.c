@@ -65,9 +65,16 @@ void el_roster_done(struct el_roster *roster) {
     *roster = (struct el_roster){0};
 }
 
+static void log_move(void *context, const char *text) {
+    const struct el_model *model = context;
+    el_warn("model %s: %s", model->name, text);
+}
+
 static int load(const struct el_config *config, struct el_model *model) {
     const struct el_embedder_options options = {
         .precision = config->precision,
+        .notice = log_move,
+        .notice_context = model,
         .threads = (int)config->threads,
         .pin = config->pin,
         .batch_tokens = (int)config->batch_tokens,
@@ -81,7 +88,8 @@ static int load(const struct el_config *config, struct el_model *model) {
     if (status < 0) return el_fail_in(status, "model %s", model->name);
     el_embedder_info(embedder, &info);
     el_info("model %s: %d dimensions, %s on %s (%s, %d threads), loaded in %" PRIu64 " ms", model->name,
-            info.dim, info.precision, info.device, info.simd, info.threads, (el_now_ns() - began) / 1000000);
+            info.dim, info.precision, info.place.device, info.place.ops, info.threads,
+            (el_now_ns() - began) / 1000000);
     atomic_store(&model->embedder, embedder);
     return 0;
 }

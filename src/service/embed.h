@@ -10,6 +10,7 @@
 
 #include "eleanor/eleanor.h"
 #include "engine/histogram.h"
+#include "engine/replica.h"
 
 // One input: text (ids NULL) or token ids as the client gave them, special tokens included.
 struct el_embed_input {
@@ -78,11 +79,10 @@ void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_his
                            struct el_histogram *ret_histogram);
 
 struct el_embed_info {
-    const char *path;      // model folder
-    const char *arch;      // "bert"
-    const char *device;    // "host:0"
-    const char *simd;      // "avx512"
-    const char *precision; // "bf16"
+    const char *path;              // model folder
+    const char *arch;              // "bert"
+    struct el_replica_state place; // its device, and the operations there
+    const char *precision;         // "bf16"
     int dim, max_tokens, layers, threads;
     int32_t vocab_size;
     uint64_t weight_bytes;

@@ -4,42 +4,134 @@
 #include "service/embedder.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "model/bert.h"
+#include "ops/ops.h"
 
 // Activations of so many tokens stay in a core's L2; the fastest measured of 64 to 512 (docs/engine.md).
-enum { DEFAULT_BATCH_TOKENS = 128 };
+enum { HOST_BATCH_TOKENS = 128 };
+// Enough rows for every multiprocessor; to be tuned on the GPU at hand.
+enum { DEVICE_BATCH_TOKENS = 8192, STREAMS = 4, MOST_DEVICES = 64 };
 
-// The batcher's work: encode, pool, normalise.
-static int run_batch(void *context, struct el_exec *exec, const struct el_batch *batch, float *vectors) {
+// One batch on its way through the model.
+struct work {
+    const struct el_embedder *embedder;
+    const struct el_batch *batch;
+    float *vectors; // [sequences][hidden_size]
+};
+
+// Encode, pool, normalise.
+static int compute(void *context, const void *model, struct el_exec *exec) {
+    const struct work *work = context;
+    const struct el_sentence_config *sentence = &work->embedder->sentence;
+    const int64_t hidden_size = work->embedder->bert_config.hidden_size;
+    struct el_batch batch;
+    struct el_tensor hidden, out;
+    EL_TRY(el_batch_upload(exec, work->batch, &batch));
+    EL_TRY(el_exec_alloc(exec, exec->activations, batch.tokens, hidden_size, &hidden));
+    EL_TRY(el_exec_alloc(exec, EL_F32, batch.seqs.count, hidden_size, &out));
+    EL_TRY(el_bert_forward(model, exec, &batch, &hidden));
+    EL_TRY(exec->ops->pool(exec, &hidden, &batch.seqs, sentence->pool, &out));
+    if (sentence->normalize) EL_TRY(exec->ops->l2_normalize(exec, &out));
+    return el_exec_download(exec, &out, work->vectors);
+}
+
+// The batcher's work.
+static int run_batch(void *context, const struct el_batch_worker *worker, const struct el_batch *batch,
+                     float *vectors) {
     const struct el_embedder *embedder = context;
-    const int64_t hidden_size = embedder->bert_config.hidden_size;
-    float *rows = NULL;
-    EL_TRY(el_arena_alloc(&exec->scratch, (size_t)batch->tokens, (size_t)hidden_size * sizeof *rows, &rows));
-    struct el_tensor hidden = el_tensor_2d(EL_F32, rows, batch->tokens, hidden_size);
-    struct el_tensor out = el_tensor_2d(EL_F32, vectors, batch->seqs.count, hidden_size);
-    EL_TRY(el_bert_forward(embedder->bert, exec, batch, &hidden));
-    EL_TRY(exec->ops->pool(exec, &hidden, &batch->seqs, embedder->sentence.pool, &out));
-    return embedder->sentence.normalize ? exec->ops->l2_normalize(exec, &out) : 0;
+    struct work work = {.embedder = embedder, .batch = batch, .vectors = vectors};
+    return el_replica_run(embedder->replica, worker->index, worker->team, compute, &work);
+}
+
+// ---- the device ----
+
+static int load_model(void *context, const struct el_target *target, void **ret_model) {
+    struct el_embedder *embedder = context;
+    struct el_bert *bert = NULL;
+    struct el_team *team = NULL; // for loading alone
+    EL_TRY(el_team_open(embedder->threads, false, &team));
+    int status = el_bert_open(embedder->path, &embedder->bert_config, target, team, &bert);
+    el_team_close(team);
+    if (status < 0) return status;
+    atomic_store(&embedder->weight_bytes, el_bert_bytes(bert));
+    *ret_model = bert;
+    return 0;
+}
+
+static void unload_model(void *model) {
+    el_bert_close(model);
+}
+
+// The processor takes a small batch per thread, a GPU a few large ones.
+static void fit_batcher(struct el_embedder *embedder) {
+    struct el_replica_state state;
+    el_replica_state(embedder->replica, &state);
+    const int64_t tokens = state.on_host ? HOST_BATCH_TOKENS : DEVICE_BATCH_TOKENS;
+    el_batcher_resize(embedder->batcher, state.on_host ? embedder->threads : embedder->streams,
+                      embedder->batch_tokens > 0 ? embedder->batch_tokens : tokens);
+}
+
+static void moved(void *context, const char *text) {
+    struct el_embedder *embedder = context;
+    fit_batcher(embedder);
+    if (embedder->notice) embedder->notice(embedder->notice_context, text);
+}
+
+// The list that `text` names, the processor last, into ret_devices[MOST_DEVICES]; names lie in *buffer.
+static int list_devices(const char *text, char **buffer, const char **ret_devices, int *ret_count) {
+    int count = 0;
+    EL_TRY(el_strdup(!text || el_streq(text, "auto") ? "cpu" : text, buffer));
+    char *rest = *buffer;
+    for (char *name; (name = strsep(&rest, ","));) {
+        if (count == MOST_DEVICES - 1) return el_fail(EL_EINVAL, "more than %d devices", MOST_DEVICES - 1);
+        ret_devices[count++] = name;
+    }
+    ret_devices[count++] = "cpu";
+    *ret_count = count;
+    return 0;
+}
+
+static int open_replica(struct el_embedder *embedder, const struct el_embedder_options *options) {
+    el_auto_free char *buffer = NULL;
+    const char *devices[MOST_DEVICES];
+    int count = 0;
+    enum el_precision precision = EL_PRECISION_AUTO;
+    if (options->precision) EL_TRY(el_precision_parse(options->precision, &precision));
+    EL_TRY(list_devices(options->device, &buffer, devices, &count));
+    const struct el_replica_options replica = {
+        .devices = devices,
+        .device_count = count,
+        .precision = precision,
+        .workers = EL_MAX(embedder->threads, embedder->streams),
+        .load = load_model,
+        .unload = unload_model,
+        .notice = moved,
+        .context = embedder,
+    };
+    return el_replica_open(&replica, &embedder->replica);
 }
 
 static int open_batcher(struct el_embedder *embedder, const struct el_embedder_options *options) {
     const struct el_batcher_options batcher = {
-        .ops = embedder->ops,
+        .workers = EL_MAX(embedder->threads, embedder->streams),
         .threads = embedder->threads,
         .pin = options->pin,
-        .batch_tokens = options->batch_tokens > 0 ? options->batch_tokens : DEFAULT_BATCH_TOKENS,
+        .batch_tokens = HOST_BATCH_TOKENS,
         .wait_us = options->batch_wait_us,
         .dim = (int)embedder->bert_config.hidden_size,
         .run = run_batch,
         .context = embedder,
         .done = el_embed_sequence_done,
     };
-    return el_batcher_open(&batcher, &embedder->batcher);
+    EL_TRY(el_batcher_open(&batcher, &embedder->batcher));
+    fit_batcher(embedder);
+    return 0;
 }
 
 int el_embedder_find_prompt(const struct el_embedder *embedder, const char *name,
@@ -58,10 +150,6 @@ int el_embedder_find_prompt(const struct el_embedder *embedder, const char *name
 
 static int open_model(struct el_embedder *embedder, const struct el_embedder_options *options) {
     struct el_bert_config *config = &embedder->bert_config;
-    enum el_precision wanted = EL_PRECISION_AUTO;
-    if (options->precision) EL_TRY(el_precision_parse(options->precision, &wanted));
-    EL_TRY(el_ops_find(NULL, &embedder->ops));
-    EL_TRY(el_ops_precision(embedder->ops, wanted, &embedder->precision));
     EL_TRY(el_bert_config_read(embedder->path, config));
     EL_TRY(el_sentence_config_read(embedder->path, config, &embedder->sentence));
     EL_TRY(el_tokenizer_open(embedder->path, &embedder->tokenizer));
@@ -74,13 +162,7 @@ static int open_model(struct el_embedder *embedder, const struct el_embedder_opt
     const char *prompt = options->prompt ? options->prompt : embedder->sentence.default_prompt;
     if (prompt) EL_TRY(el_embedder_find_prompt(embedder, prompt, &embedder->prompt));
 
-    EL_TRY(el_device_open("host", 0, NULL, &embedder->device));
-    struct el_team *team = NULL; // for loading alone
-    EL_TRY(el_team_open(embedder->threads, false, &team));
-    int status =
-        el_bert_open(embedder->path, config, embedder->ops, embedder->precision, team, &embedder->bert);
-    el_team_close(team);
-    return status;
+    return open_replica(embedder, options);
 }
 
 int el_embedder_open(const char *path, const struct el_embedder_options *options,
@@ -89,12 +171,16 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     struct el_embedder *embedder = NULL;
     if (!options) options = &defaults;
     if (options->threads < 0 || options->batch_tokens < 0 || options->batch_wait_us < 0 ||
-        options->queue_tokens < 0)
+        options->queue_tokens < 0 || options->streams < 0)
         return el_fail(EL_EINVAL,
-                       "threads, batch_tokens, batch_wait_us and queue_tokens must not be negative");
+                       "threads, streams, batch_tokens, batch_wait_us and queue_tokens must not be negative");
     EL_TRY(el_zalloc(1, sizeof *embedder, &embedder));
     embedder->threads = options->threads > 0 ? options->threads : el_cpu_count();
+    embedder->streams = options->streams > 0 ? options->streams : STREAMS;
+    embedder->batch_tokens = options->batch_tokens;
     embedder->queue_tokens = options->queue_tokens;
+    embedder->notice = options->notice;
+    embedder->notice_context = options->notice_context;
     el_histogram_init(&embedder->input_tokens, 4, 2);
     int status = el_strdup(path, &embedder->path);
     if (status == 0) status = open_model(embedder, options);
@@ -115,8 +201,7 @@ void el_embedder_drain(struct el_embedder *embedder) {
 void el_embedder_close(struct el_embedder *embedder) {
     if (!embedder) return;
     el_batcher_close(embedder->batcher);
-    el_bert_close(embedder->bert);
-    el_device_close(embedder->device);
+    el_replica_close(embedder->replica);
     el_tokenizer_close(embedder->tokenizer);
     el_sentence_config_done(&embedder->sentence);
     el_free(embedder->path);
@@ -185,17 +270,17 @@ void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_his
 }
 
 void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *ret_info) {
-    *ret_info = (struct el_embed_info){
+    struct el_embed_info info = {
         .path = embedder->path,
         .arch = "bert",
-        .device = embedder->device->id,
-        .simd = embedder->ops->name,
-        .precision = el_precision_text(embedder->precision),
         .dim = el_embedder_dim(embedder),
         .max_tokens = embedder->max_tokens,
         .layers = (int)embedder->bert_config.layers,
         .threads = embedder->threads,
         .vocab_size = (int32_t)embedder->bert_config.vocab_size,
-        .weight_bytes = el_bert_bytes(embedder->bert),
+        .weight_bytes = atomic_load(&embedder->weight_bytes),
     };
+    el_replica_state(embedder->replica, &info.place);
+    info.precision = el_precision_text(info.place.precision);
+    *ret_info = info;
 }

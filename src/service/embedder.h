@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "device/device.h"
 #include "engine/batcher.h"
+#include "engine/replica.h"
 #include "format/hf_config.h"
 #include "format/tokenizer.h"
 #include "model/bert.h"
@@ -23,12 +23,13 @@ struct el_embedder {
     struct el_bert_config bert_config;
     struct el_sentence_config sentence;
     struct el_tokenizer *tokenizer;
-    struct el_device *device;
-    struct el_bert *bert;
+    struct el_replica *replica; // of a struct el_bert
     struct el_batcher *batcher;
-    const struct el_ops *ops;
-    enum el_precision precision;
-    int threads, max_tokens;
+    int threads, streams, max_tokens;
+    int64_t batch_tokens; // 0: the device's default
+    void (*notice)(void *context, const char *text);
+    void *notice_context;
+    _Atomic uint64_t weight_bytes;
     int64_t queue_tokens;           // 0: unlimited
     const struct el_prompt *prompt; // for requests that name none, or NULL
     atomic_bool draining;

@@ -55,10 +55,10 @@ struct linear_case {
 static void run_linear(struct check *check, struct el_exec *exec, const struct linear_case *c,
                        struct el_tensor *out) {
     struct el_linear *linear = NULL;
-    check_status(
-        check,
-        el_linear_open(exec->ops, check->precision, &c->weight, c->has_bias ? &c->bias : NULL, &linear),
-        "el_linear_open");
+    const struct el_target ref = {.ops = exec->ops, .precision = check->precision};
+    const struct el_target target = exec == &check->ref ? ref : check->target;
+    check_status(check, el_linear_open(&target, &c->weight, c->has_bias ? &c->bias : NULL, &linear),
+                 "el_linear_open");
     if (linear)
         check_status(
             check,
@@ -133,8 +133,7 @@ static void bench_one_linear(struct check *check, const char *shape, int64_t row
         .out = empty_2d(check, rows, columns),
         .act = act,
     };
-    check_status(check, el_linear_open(check->ops, check->precision, &weight, &bias, &b.linear),
-                 "el_linear_open");
+    check_status(check, el_linear_open(&check->target, &weight, &bias, &b.linear), "el_linear_open");
     if (!check->failed)
         bench_run(check, shape, 2.0 * (double)rows * (double)depth * (double)columns, "GFLOP/s",
                   run_linear_bench, &b);

@@ -77,6 +77,7 @@ static struct check start_check(const struct el_ops *ops, const struct op_case *
                                 enum el_precision precision, uint64_t seed) {
     struct check check = {
         .ops = ops,
+        .target = {.ops = ops, .precision = precision},
         .exec = {.ops = ops},
         .precision = precision,
         .draw = {.state = seed},

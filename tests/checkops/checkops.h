@@ -36,6 +36,7 @@ bool guarded_intact(const struct guarded *guarded);
 // One run of one operation: the tables, where the run happens, and what it found.
 struct check {
     const struct el_ops *ops; // under test
+    struct el_target target;  // what weights are packed for
     struct el_exec exec;      // of `ops`, with or without a team
     struct el_exec ref;       // the reference's
     enum el_precision precision;

@@ -94,9 +94,9 @@ static void check_linear(struct el_exec *exec) {
     struct el_tensor weight = el_tensor_2d(EL_F32, c->weight, COLUMNS, DEPTH);
     struct el_tensor bias = el_tensor_1d(EL_F32, c->bias, COLUMNS);
     for (int p = EL_PRECISION_FP32; p <= EL_PRECISION_INT8; p++) {
-        enum el_precision precision;
-        if (el_ops_precision(exec->ops, (enum el_precision)p, &precision) < 0) continue;
-        assert_int_equal(el_linear_open(exec->ops, precision, &weight, &bias, &c->linear), 0);
+        struct el_target target = {.ops = exec->ops};
+        if (el_ops_precision(exec->ops, (enum el_precision)p, &target.precision) < 0) continue;
+        assert_int_equal(el_linear_open(&target, &weight, &bias, &c->linear), 0);
         check_linear_rows(exec, c);
         el_linear_close(c->linear);
     }

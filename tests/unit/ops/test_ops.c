@@ -175,11 +175,12 @@ static void a_precision_without_instructions_is_refused(void **state) {
 static void activate(const struct el_ops *ops, enum el_act act, float *x, int64_t count, float *y) {
     float one = 1;
     struct el_exec exec = {.ops = ops};
+    const struct el_target target = {.ops = ops, .precision = EL_PRECISION_FP32};
     struct el_tensor weight = el_tensor_2d(EL_F32, &one, 1, 1);
     struct el_tensor in = el_tensor_2d(EL_F32, x, count, 1), out = el_tensor_2d(EL_F32, y, count, 1);
     struct el_linear *linear;
     el_arena_init(&exec.scratch);
-    assert_int_equal(el_linear_open(ops, EL_PRECISION_FP32, &weight, NULL, &linear), 0);
+    assert_int_equal(el_linear_open(&target, &weight, NULL, &linear), 0);
     assert_int_equal(ops->linear(&exec, &in, linear, act, NULL, &out), 0);
     el_linear_close(linear);
     el_arena_done(&exec.scratch);

@@ -25,8 +25,9 @@ struct machine {
     atomic_int runs, failures, over_budget;
 };
 
-static int add_ids(void *context, struct el_exec *exec, const struct el_batch *batch, float *vectors) {
-    (void)exec;
+static int add_ids(void *context, const struct el_batch_worker *worker, const struct el_batch *batch,
+                   float *vectors) {
+    (void)worker;
     struct machine *machine = context;
     machine->runs++;
     if (batch->tokens > BUDGET && batch->seqs.count > 1) machine->over_budget++;
@@ -88,10 +89,8 @@ static int64_t make_items(struct item *items, size_t count, const bool *dropped)
 }
 
 static struct el_batcher *open_batcher(struct machine *machine, int threads, int64_t wait_us) {
-    const struct el_ops *ops = NULL;
     struct el_batcher *batcher = NULL;
-    assert_int_equal(el_ops_find("ref", &ops), 0);
-    const struct el_batcher_options options = {.ops = ops,
+    const struct el_batcher_options options = {.workers = threads,
                                                .threads = threads,
                                                .batch_tokens = BUDGET,
                                                .wait_us = wait_us,

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations on devices: each is a launch of a kernel of src/kernels on the exec's stream. Activations
+// are kept in the precision's store type; results that leave the device (pool, l2_normalize) are f32.
+#include <assert.h>
+#include <math.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "ops/encode.h"
+#include "ops/filling.h"
+
+enum { MOST_GROUPS = 65535 }; // of the second and third dimension, on CUDA
+
+enum el_store el_gpu_store(enum el_precision precision) {
+    switch (precision) {
+    case EL_PRECISION_FP16:
+    case EL_PRECISION_INT8:
+        return EL_STORE_F16;
+    case EL_PRECISION_BF16:
+        return EL_STORE_BF16;
+    default:
+        return EL_STORE_F32;
+    }
+}
+
+static const enum el_dtype store_dtype[EL_STORE_COUNT] = {EL_F32, EL_F16, EL_BF16};
+
+enum el_dtype el_gpu_dtype(enum el_precision precision) {
+    return store_dtype[el_gpu_store(precision)];
+}
+
+static enum el_store store_of(const struct el_tensor *tensor) {
+    for (int store = 0; store < EL_STORE_COUNT; store++)
+        if (store_dtype[store] == tensor->dtype) return (enum el_store)store;
+    assert(!"not a store type");
+    return EL_STORE_F32;
+}
+
+static bool has(const struct el_exec *exec, enum el_kernel kernel, enum el_store store) {
+    const struct el_device *device = exec->stream.device;
+    return device->backend->has(device, kernel, store);
+}
+
+static int64_t divide_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// Queues the kernel over so many groups; none at all is no work.
+static int launch(struct el_exec *exec, enum el_kernel kernel, enum el_store store, int64_t x, int64_t y,
+                  int64_t z, const struct el_arg *args, int arg_count) {
+    if (x == 0 || y == 0 || z == 0) return 0;
+    if (x > INT32_MAX || y > MOST_GROUPS || z > MOST_GROUPS)
+        return el_fail(EL_ETOOBIG, "a batch is too large for one launch of %s; lower batch_tokens",
+                       el_kernels[kernel].name);
+    const struct el_launch l = {
+        .kernel = kernel,
+        .store = store,
+        .groups = {(int)x, (int)y, (int)z},
+        .args = args,
+        .arg_count = arg_count,
+    };
+    return el_stream_launch(&exec->stream, &l);
+}
+
+#define LAUNCH(exec, kernel, store, x, y, z, ...)                                          \
+    launch(exec, EL_KERNEL_##kernel, store, x, y, z, (const struct el_arg[]){__VA_ARGS__}, \
+           (int)EL_COUNT(((const struct el_arg[]){__VA_ARGS__})))
+
+static int embed_norm(struct el_exec *exec, const struct el_tensor *ids, const struct el_tensor *positions,
+                      const struct el_tensor *words, const struct el_tensor *places,
+                      const struct el_tensor *kind, const struct el_tensor *gamma,
+                      const struct el_tensor *beta, float epsilon, struct el_tensor *out) {
+    return LAUNCH(exec, embed_norm, store_of(out), ids->dim[0], 1, 1, EL_MEMORY(ids->data),
+                  EL_MEMORY(positions->data), EL_MEMORY(words->data), EL_MEMORY(places->data),
+                  EL_MEMORY(kind->data), EL_MEMORY(gamma->data), EL_MEMORY(beta->data), EL_FLOAT(epsilon),
+                  EL_INT(out->dim[1]), EL_MEMORY(out->data));
+}
+
+static int layer_norm(struct el_exec *exec, const struct el_tensor *in, const struct el_tensor *gamma,
+                      const struct el_tensor *beta, float epsilon, struct el_tensor *out) {
+    return LAUNCH(exec, layer_norm, store_of(in), in->dim[0], 1, 1, EL_MEMORY(in->data),
+                  EL_MEMORY(gamma->data), EL_MEMORY(beta->data), EL_FLOAT(epsilon), EL_INT(in->dim[1]),
+                  EL_MEMORY(out->data));
+}
+
+// Tensor cores where the device and the shape allow; but never for fp32, which keeps all bits of a product.
+static bool on_tensor_cores(const struct el_exec *exec, const struct el_linear *weights,
+                            enum el_store store) {
+    return weights->precision != EL_PRECISION_FP32 && weights->precision != EL_PRECISION_INT8 &&
+           weights->depth % 8 == 0 && weights->columns % 8 == 0 && has(exec, EL_KERNEL_linear_mma, store);
+}
+
+static int linear(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                  enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
+    const struct el_gpu_linear *there = &weights->gpu;
+    const enum el_store store = store_of(in);
+    const bool mma = on_tensor_cores(exec, weights, store), int8 = weights->precision == EL_PRECISION_INT8;
+    const enum el_kernel kernel = mma    ? EL_KERNEL_linear_mma
+                                  : int8 ? EL_KERNEL_linear_int8
+                                         : EL_KERNEL_linear;
+    struct el_arg args[11];
+    int count = 0;
+    args[count++] = EL_MEMORY(in->data);
+    args[count++] = EL_MEMORY(there->weights.address);
+    args[count++] = EL_MEMORY(there->bias.address);
+    if (int8) args[count++] = EL_MEMORY(there->scales.address);
+    args[count++] = EL_MEMORY(residual ? residual->data : NULL);
+    args[count++] = EL_MEMORY(out->data);
+    args[count++] = EL_INT(in->dim[0]);
+    args[count++] = EL_INT(weights->depth);
+    args[count++] = EL_INT(weights->columns);
+    args[count++] = EL_INT(act);
+    args[count++] = EL_INT(residual != NULL);
+    return launch(exec, kernel, store, divide_up(weights->columns, el_kernels[kernel].columns),
+                  divide_up(in->dim[0], el_kernels[kernel].rows), 1, args, count);
+}
+
+static int64_t longest(const struct el_seqs *seqs) {
+    int32_t most = 0;
+    for (int i = 0; i < seqs->count; i++)
+        most = EL_MAX(most, seqs->start[i + 1] - seqs->start[i]);
+    return most;
+}
+
+static int attention(struct el_exec *exec, const struct el_tensor *qkv, const struct el_seqs *seqs, int heads,
+                     float scale, struct el_tensor *out) {
+    const enum el_store store = store_of(qkv);
+    const int64_t size = out->dim[1] / heads;
+    if (size > 128)
+        return el_fail(EL_EUNSUPPORTED, "heads of %d on %s; at most 128", (int)size, exec->stream.device->id);
+    const bool mma = store != EL_STORE_F32 && size % 32 == 0 && has(exec, EL_KERNEL_attention_mma, store);
+    const enum el_kernel kernel = mma ? EL_KERNEL_attention_mma : EL_KERNEL_attention;
+    const struct el_arg args[] = {EL_MEMORY(qkv->data), EL_MEMORY(seqs->there), EL_INT(heads),
+                                  EL_INT(size),         EL_FLOAT(scale),        EL_MEMORY(out->data)};
+    return launch(exec, kernel, store, divide_up(longest(seqs), el_kernels[kernel].rows), heads, seqs->count,
+                  args, (int)EL_COUNT(args));
+}
+
+static int pool(struct el_exec *exec, const struct el_tensor *in, const struct el_seqs *seqs,
+                enum el_pool kind, struct el_tensor *out) {
+    return LAUNCH(exec, pool, store_of(in), seqs->count, 1, 1, EL_MEMORY(in->data), EL_MEMORY(seqs->there),
+                  EL_INT(kind), EL_INT(in->dim[1]), EL_MEMORY(out->data));
+}
+
+static int l2_normalize(struct el_exec *exec, struct el_tensor *inout) {
+    return LAUNCH(exec, l2_normalize, EL_STORE_F32, inout->dim[0], 1, 1, EL_MEMORY(inout->data),
+                  EL_INT(inout->dim[1]));
+}
+
+// ---- weights ----
+
+static int write_buffer(struct el_device *device, const void *bytes, size_t size,
+                        struct el_buffer *ret_buffer) {
+    EL_TRY(el_buffer_open(device, size, ret_buffer));
+    return el_device_write(device, ret_buffer->address, bytes, size);
+}
+
+// A row of W as bytes and a scale per block: the largest magnitude of a block becomes 127.
+static void quantize_row(const float *row, int64_t depth, int8_t *bytes, float *scales) {
+    for (int64_t block = 0; block * EL_INT8_BLOCK < depth; block++) {
+        const int64_t first = block * EL_INT8_BLOCK, end = EL_MIN(first + EL_INT8_BLOCK, depth);
+        float largest = 0;
+        for (int64_t k = first; k < end; k++)
+            largest = fmaxf(largest, fabsf(row[k]));
+        scales[block] = largest / 127;
+        for (int64_t k = first; k < end; k++)
+            bytes[k] = largest > 0 ? (int8_t)lrintf(row[k] / scales[block]) : 0;
+    }
+}
+
+static int write_int8(struct el_device *device, const float *wide, struct el_linear *linear) {
+    const int64_t blocks = divide_up(linear->depth, EL_INT8_BLOCK);
+    const size_t rows = (size_t)linear->columns;
+    el_auto_free int8_t *bytes = NULL;
+    el_auto_free float *scales = NULL;
+    EL_TRY(el_alloc(rows, (size_t)linear->depth, &bytes));
+    EL_TRY(el_alloc(rows, (size_t)blocks * sizeof *scales, &scales));
+    for (int64_t n = 0; n < linear->columns; n++)
+        quantize_row(wide + n * linear->depth, linear->depth, bytes + n * linear->depth, scales + n * blocks);
+    EL_TRY(write_buffer(device, bytes, rows * (size_t)linear->depth, &linear->gpu.weights));
+    return write_buffer(device, scales, rows * (size_t)blocks * sizeof *scales, &linear->gpu.scales);
+}
+
+static int write_weights(struct el_device *device, const struct el_tensor *weight, struct el_linear *linear) {
+    const enum el_dtype dtype = el_gpu_dtype(linear->precision);
+    const int64_t count = el_tensor_count(weight);
+    el_auto_free float *wide = NULL;
+    el_auto_free void *stored = NULL;
+    EL_TRY(el_alloc((size_t)count, sizeof *wide, &wide));
+    el_to_f32(weight->dtype, weight->data, count, wide);
+    if (linear->precision == EL_PRECISION_INT8) return write_int8(device, wide, linear);
+    EL_TRY(el_alloc((size_t)count, el_dtype_size(dtype), &stored));
+    el_from_f32(dtype, wide, count, stored);
+    return write_buffer(device, stored, (size_t)count * el_dtype_size(dtype), &linear->gpu.weights);
+}
+
+int el_gpu_linear_open(struct el_device *device, const struct el_tensor *weight, const struct el_tensor *bias,
+                       struct el_linear *linear) {
+    el_auto_free float *zeros_or_bias = NULL;
+    EL_TRY(el_zalloc((size_t)linear->columns, sizeof *zeros_or_bias, &zeros_or_bias));
+    if (bias && bias->data) el_to_f32(bias->dtype, bias->data, linear->columns, zeros_or_bias);
+    EL_TRY(write_weights(device, weight, linear));
+    EL_TRY(write_buffer(device, zeros_or_bias, (size_t)linear->columns * sizeof(float), &linear->gpu.bias));
+    linear->bytes += linear->gpu.weights.size + linear->gpu.bias.size + linear->gpu.scales.size;
+    return 0;
+}
+
+void el_gpu_linear_close(struct el_linear *linear) {
+    el_buffer_close(&linear->gpu.weights);
+    el_buffer_close(&linear->gpu.scales);
+    el_buffer_close(&linear->gpu.bias);
+}
+
+const struct el_filling el_filling_gpu = {
+    .ops =
+        {
+            .name = "gpu",
+            .embed_norm = embed_norm,
+            .linear = linear,
+            .layer_norm = layer_norm,
+            .attention = attention,
+            .pool = pool,
+            .l2_normalize = l2_normalize,
+        },
+};
