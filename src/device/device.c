@@ -183,6 +183,13 @@ int el_stream_sync(struct el_stream *stream) {
     return status;
 }
 
+int el_stream_settle(struct el_stream *stream, int status) {
+    char detail[512]; // a longer one is cut
+    snprintf(detail, sizeof detail, "%s", el_error_detail());
+    el_stream_sync(stream);
+    return el_fail_copy(status, detail);
+}
+
 int el_stream_record(struct el_stream *stream, struct el_event *event) {
     struct el_device *device = stream->device;
     CALL(device, device->backend->record(stream, event));

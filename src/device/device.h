@@ -86,6 +86,9 @@ int el_stream_download(struct el_stream *stream, void *host, const void *from, s
 int el_stream_copy(struct el_stream *stream, void *to, const void *from, size_t size);
 int el_stream_launch(struct el_stream *stream, const struct el_launch *launch);
 int el_stream_sync(struct el_stream *stream);
+// After a failure with `status`: syncs, so that nothing goes on behind the caller's back, and leaves the
+// detail as it was. Returns `status`.
+int el_stream_settle(struct el_stream *stream, int status);
 int el_stream_record(struct el_stream *stream, struct el_event *event);
 int el_stream_wait(struct el_stream *stream, struct el_event *event);
 

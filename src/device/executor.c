@@ -133,14 +133,9 @@ static struct el_future *pop(struct lane *lane) {
     return NULL;
 }
 
-// A failed operation is synced too: what it has queued must not go on behind its caller's back.
 static int run(const struct el_operation *operation, struct el_stream *stream) {
-    char detail[DETAIL_SIZE];
     int status = operation->run(operation->context, stream);
-    if (status >= 0) return el_stream_sync(stream);
-    snprintf(detail, sizeof detail, "%s", el_error_detail());
-    el_stream_sync(stream);
-    return el_fail_copy(status, detail);
+    return status < 0 ? el_stream_settle(stream, status) : el_stream_sync(stream);
 }
 
 static void execute(struct lane *lane, struct el_future *future) {
