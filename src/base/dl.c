@@ -9,7 +9,11 @@
 
 int el_dl_load(const char *library, const struct el_dl_symbol *symbols, size_t count, void *ret_functions) {
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (!handle) return el_fail(EL_EUNSUPPORTED, "looked for %s: %s", library, dlerror());
+    if (!handle) {
+        const char *why = dlerror();
+        if (why && strstr(why, "No such file")) return el_fail(EL_EUNSUPPORTED, "%s was not found", library);
+        return el_fail(EL_EUNSUPPORTED, "%s does not load: %s", library, why ? why : "no reason given");
+    }
     for (size_t i = 0; i < count; i++)
         if (!symbols[i].optional && !dlsym(handle, symbols[i].name)) {
             dlclose(handle);

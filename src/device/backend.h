@@ -32,7 +32,8 @@ struct el_device_facts {
     int units;            // multiprocessors, compute units, threads
     bool is_processor;    // it computes on the host's processor
     bool overlaps_copies; // a copy may run beside a kernel
-    uint64_t build_ns;    // what making its kernels ready took when it was opened; 0 before
+    char unfit[96];    // why eleanor cannot use it: "compute capability 6.0; 7.0 is needed"; "" where it can
+    uint64_t build_ns; // what making its kernels ready took when it was opened; 0 before
 };
 
 // One argument of a kernel; `kind` is its letter in kernels.def: m, i or f.

@@ -79,6 +79,9 @@ static int cuda_describe(int index, struct el_device_facts *ret_facts) {
     for (char *c = facts.pci; *c; c++) // nvidia-smi's digits are capitals, the system's in /sys are not
         *c = (char)tolower((unsigned char)*c);
     print_uuid(&uuid, facts.uuid, sizeof facts.uuid);
+    if (facts.capability < LEAST_CAPABILITY)
+        snprintf(facts.unfit, sizeof facts.unfit, "compute capability %d.%d; 7.0 is needed",
+                 facts.capability / 10, facts.capability % 10);
     snprintf(facts.driver, sizeof facts.driver, "CUDA %d.%d", version / 1000, version % 1000 / 10);
     *ret_facts = facts;
     return 0;
@@ -105,10 +108,6 @@ static int open_context(struct el_device *device) {
 }
 
 static int cuda_open(struct el_device *device) {
-    if (device->facts.capability < LEAST_CAPABILITY)
-        return el_fail(EL_EUNSUPPORTED, "%s (%s) has compute capability %d.%d; eleanor needs 7.0 or more",
-                       device->id, device->facts.name, device->facts.capability / 10,
-                       device->facts.capability % 10);
     EL_TRY(el_zalloc(1, sizeof(struct el_cuda_device), &device->state));
     int status = open_context(device);
     if (status < 0) cuda_close(device);

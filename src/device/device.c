@@ -40,6 +40,9 @@ static int open_device(struct el_device *device) {
         return el_fail(EL_ENOENT, "no device %s; there %s %d of them, numbered from 0", device->id,
                        count == 1 ? "is" : "are", count);
     EL_TRY(backend->describe(device->index, &device->facts));
+    if (device->facts.unfit[0])
+        return el_fail(EL_EUNSUPPORTED, "%s (%s) cannot be used: %s", device->id, device->facts.name,
+                       device->facts.unfit);
     EL_TRY(backend->open(device));
     int status = el_pool_open(device, &device->pool);
     if (status < 0) backend->close(device);

@@ -13,12 +13,6 @@
 #include "base/str.h"
 #include "topo/nvml_api.h"
 
-const struct el_gpu_field_info el_gpu_fields[EL_GPU_FIELD_COUNT] = {
-#define X(field, name, unit, what) {name, unit, what},
-    EL_GPU_FIELD_LIST(X)
-#undef X
-};
-
 const char *const el_gpu_path_text[] = {"?", "X", "PIX", "PXB", "PHB", "NODE", "SYS"};
 
 struct nvlink {
@@ -356,23 +350,4 @@ void el_nvml_read(struct el_nvml *nvml, int index, struct el_gpu_reading *ret_re
     }
     read_xid(nvml, gpu, &reading);
     *ret_reading = reading;
-}
-
-// ---- throttling ----
-
-void el_throttle_text(uint64_t reasons, char *ret_text, int size) {
-    static const struct {
-        uint64_t bit;
-        const char *text;
-    } all[] = {
-        {0x2, "application clocks"}, {0x4, "power cap"}, {0x8, "hardware slowdown"},
-        {0x10, "sync boost"},        {0x20, "thermal"},  {0x40, "hardware thermal"},
-        {0x80, "power brake"},       {0x100, "display"},
-    };
-    int length = 0;
-    ret_text[0] = '\0';
-    for (size_t i = 0; i < EL_COUNT(all) && length < size; i++)
-        if (reasons & all[i].bit)
-            length +=
-                snprintf(ret_text + length, (size_t)(size - length), "%s%s", length ? ", " : "", all[i].text);
 }

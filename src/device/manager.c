@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// The manager: opens the devices that were chosen, and opens them again. Its answers about health are in
+// health.c.
+#include "device/manager_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "eleanor/status.h"
+
+enum { CLOSE_TIMEOUT_MS = 2000 };
+
+// ---- one device ----
+
+static int open_device(const struct el_manager *manager, const struct el_candidate *candidate,
+                       struct el_device **ret_device) {
+    const bool is_cpu = el_streq(candidate->kind, "cpu");
+    const struct el_device_options options = {.parts = is_cpu ? manager->candidates.cpu_parts : 0,
+                                              .budget = is_cpu ? 0 : manager->budget};
+    EL_TRY(el_device_open(is_cpu ? "host" : candidate->kind, candidate->index, &options, ret_device));
+    memcpy((*ret_device)->id, candidate->id, sizeof candidate->id); // people know it as cpu:0
+    return 0;
+}
+
+static int open_managed(struct el_manager *manager, struct el_candidate *candidate) {
+    struct el_managed *managed = &manager->devices[manager->count];
+    struct el_device *device = NULL;
+    EL_TRY(open_device(manager, candidate, &device));
+    int status = el_probe_open(device, manager->nvml, candidate->gpu, &managed->probe);
+    if (status < 0) {
+        el_device_close(device);
+        return status;
+    }
+    managed->device = device;
+    managed->candidate = candidate;
+    pthread_rwlock_init(&managed->lock, NULL);
+    manager->count++;
+    return 0;
+}
+
+// With the lock held for writing. False: it hangs, and was left as it is.
+static bool close_device(struct el_managed *managed) {
+    if (managed->probe && !el_probe_close(managed->probe, CLOSE_TIMEOUT_MS)) {
+        managed->hangs = true;
+    } else if (!managed->hangs) {
+        el_device_close(managed->device);
+    }
+    managed->probe = NULL;
+    managed->device = NULL;
+    return !managed->hangs;
+}
+
+// ---- opening ----
+
+// Takes away what was opened; false when some of it hangs.
+static bool close_all(struct el_manager *manager) {
+    bool good = true;
+    for (int i = 0; i < manager->count; i++) {
+        good &= close_device(&manager->devices[i]);
+        pthread_rwlock_destroy(&manager->devices[i].lock);
+    }
+    manager->count = 0;
+    return good;
+}
+
+// Opens all that are chosen. Where auto chose one that does not open, it is marked so, to choose again.
+static int open_chosen(struct el_manager *manager, bool is_auto, bool *ret_again) {
+    struct el_candidates *candidates = &manager->candidates;
+    for (int i = 0; i < candidates->count; i++) {
+        struct el_candidate *candidate = &candidates->all[i];
+        if (!candidate->chosen || manager->count == EL_MANAGER_DEVICES) continue;
+        int status = open_managed(manager, candidate);
+        if (status == 0) continue;
+        if (!is_auto || el_streq(candidate->kind, "cpu")) return el_fail_in(status, "%s", candidate->id);
+        candidate->usable = false;
+        snprintf(candidate->reason, sizeof candidate->reason, "it does not open: %s", el_error_detail());
+        close_all(manager);
+        *ret_again = true;
+        return 0;
+    }
+    return 0;
+}
+
+static void write_report(struct el_manager *manager) {
+    manager->report = (struct el_manager_report){
+        .candidates = manager->candidates.all,
+        .candidate_count = manager->candidates.count,
+        .mode = manager->candidates.mode,
+        .fallback = manager->candidates.fallback,
+        .warnings = manager->candidates.warnings,
+        .warning_count = manager->candidates.warning_count,
+        .cuda_visible_devices = getenv("CUDA_VISIBLE_DEVICES"),
+        .cuda_device_order = getenv("CUDA_DEVICE_ORDER"),
+        .nvml_problem = manager->nvml_problem,
+    };
+}
+
+static int open_manager(struct el_manager *manager, const struct el_manager_options *options) {
+    const bool is_auto = !options->devices || el_streq(options->devices, "auto");
+    manager->budget = options->budget;
+    int status = el_nvml_open(&manager->nvml);
+    if (status == EL_ENOMEM) return status;
+    if (status < 0) snprintf(manager->nvml_problem, sizeof manager->nvml_problem, "%s", el_error_detail());
+    EL_TRY(el_candidates_find(options, manager->nvml, &manager->candidates));
+    bool again = true;
+    while (again) {
+        again = false;
+        EL_TRY(el_candidates_choose(options, &manager->candidates));
+        EL_TRY(open_chosen(manager, is_auto, &again));
+    }
+    write_report(manager);
+    return 0;
+}
+
+int el_manager_open(const struct el_manager_options *options, struct el_manager **ret_manager) {
+    static const struct el_manager_options defaults = {0};
+    struct el_manager *manager = NULL;
+    EL_TRY(el_zalloc(1, sizeof *manager, &manager));
+    int status = open_manager(manager, options ? options : &defaults);
+    if (status < 0) {
+        el_manager_close(manager);
+        return status;
+    }
+    *ret_manager = manager;
+    return 0;
+}
+
+void el_manager_close(struct el_manager *manager) {
+    if (!manager) return;
+    el_manager_unwatch(manager);
+    if (!close_all(manager)) return; // a thread that hangs still looks at NVML
+    el_nvml_close(manager->nvml);
+    el_free(manager);
+}
+
+int el_manager_reopen(struct el_manager *manager, int i) {
+    struct el_managed *managed = &manager->devices[i];
+    int status = 0;
+    pthread_rwlock_wrlock(&managed->lock);
+    if (!close_device(managed)) {
+        status =
+            el_fail(EL_ELOST, "%s hangs, and cannot be opened again by this process", managed->candidate->id);
+    } else {
+        status = open_device(manager, managed->candidate, &managed->device);
+        if (status == 0) {
+            status = el_probe_open(managed->device, manager->nvml, managed->candidate->gpu, &managed->probe);
+            if (status < 0) close_device(managed);
+        } else if (status != EL_ENOMEM) {
+            status = el_fail_in(EL_ELOST, "%s does not open again", managed->candidate->id);
+        }
+    }
+    snprintf(managed->problem, sizeof managed->problem, "%s", status < 0 ? el_error_detail() : "");
+    pthread_rwlock_unlock(&managed->lock);
+    return status;
+}
+
+// ---- what there is ----
+
+const struct el_manager_report *el_manager_report(const struct el_manager *manager) {
+    return &manager->report;
+}
+
+struct el_nvml *el_manager_nvml(const struct el_manager *manager) {
+    return manager->nvml;
+}
+
+int el_manager_count(const struct el_manager *manager) {
+    return manager->count;
+}
+
+struct el_device *el_manager_device(struct el_manager *manager, int i) {
+    pthread_rwlock_rdlock(&manager->devices[i].lock);
+    struct el_device *device = manager->devices[i].device;
+    pthread_rwlock_unlock(&manager->devices[i].lock);
+    return device;
+}
+
+const struct el_candidate *el_manager_candidate(const struct el_manager *manager, int i) {
+    return manager->devices[i].candidate;
+}
