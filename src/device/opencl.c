@@ -164,6 +164,7 @@ static void opencl_stream_close(struct el_stream *stream) {
     const struct el_opencl_api *api = &el_opencl_of(stream->device)->api;
     struct queue *queue = stream->state;
     if (!queue) return;
+    api->clFinish(queue->queue); // memory and host bytes that it uses may be given back next
     for (int store = 0; store < EL_STORE_COUNT; store++)
         for (int kernel = 0; kernel < EL_KERNEL_COUNT; kernel++)
             if (queue->kernels[store][kernel]) api->clReleaseKernel(queue->kernels[store][kernel]);
