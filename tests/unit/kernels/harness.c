@@ -11,10 +11,12 @@
 
 #include <cmocka.h>
 
+#include "base/error.h"
+#include "device/device.h"
 #include "launch.h"
 #include "ops/ops.h"
 
-enum { GARBAGE = 0xa5 };
+enum { GARBAGE = 0xa5, GUARD = 64, MOST_ARGUMENTS = 16 }; // bytes
 
 void *harness_take(struct harness *harness, size_t size) {
     assert_true(harness->block_count < (int)(sizeof harness->blocks / sizeof *harness->blocks));
@@ -31,17 +33,92 @@ void harness_reset(struct harness *harness) {
         free(harness->blocks[--harness->block_count].bytes);
 }
 
+static void launch_c(const struct harness *harness, enum el_kernel kernel, const int groups[3],
+                     const struct argument *arguments) {
+    char symbol[64];
+    void *params[MOST_ARGUMENTS];
+    for (int i = 0; el_kernels[kernel].args[i]; i++)
+        params[i] = (void *)&arguments[i].memory; // all members of a union begin where it does
+    el_kernel_symbol(kernel, harness->store, symbol, sizeof symbol);
+    assert_int_equal(el_c_life_launch(symbol, groups, params), 0);
+}
+
+// What lies in a block from p on.
+static size_t size_from(const struct harness *harness, const char *p) {
+    for (const struct block *b = harness->blocks; b < harness->blocks + harness->block_count; b++)
+        if (p >= (char *)b->bytes && p <= (char *)b->bytes + b->size)
+            return (size_t)((char *)b->bytes + b->size - p);
+    fail_msg("a kernel's argument is not from harness_take");
+    return 0;
+}
+
+// Blocks of a launch on a device: one per address, with guard bytes behind it.
+struct copies {
+    struct el_stream stream;
+    int count;
+    void *host[MOST_ARGUMENTS];
+    struct el_buffer buffers[MOST_ARGUMENTS];
+};
+
+static void must(int status) {
+    if (status < 0) fail_msg("%s", el_error_detail());
+}
+
+static void *copy_to_device(const struct harness *harness, struct copies *copies, void *p) {
+    static const unsigned char
+        guard[GUARD]; // the device's memory is not zeroed, so that these are the test's
+    int i = 0;
+    while (i < copies->count && copies->host[i] != p)
+        i++;
+    if (!p || i < copies->count) return p ? copies->buffers[i].address : NULL;
+    size_t size = size_from(harness, p);
+    copies->host[copies->count++] = p;
+    must(el_buffer_open(harness->device, size + GUARD, &copies->buffers[i]));
+    char *address = copies->buffers[i].address;
+    if (size > 0) must(el_stream_upload(&copies->stream, address, p, size));
+    must(el_stream_upload(&copies->stream, address + size, guard, GUARD));
+    return address;
+}
+
+static void copy_back(const struct harness *harness, struct copies *copies) {
+    unsigned char guard[GUARD];
+    for (int i = 0; i < copies->count; i++) {
+        size_t size = size_from(harness, copies->host[i]);
+        char *address = copies->buffers[i].address;
+        if (size > 0) must(el_stream_download(&copies->stream, copies->host[i], address, size));
+        must(el_stream_download(&copies->stream, guard, address + size, GUARD));
+        must(el_stream_sync(&copies->stream));
+        for (int j = 0; j < GUARD; j++)
+            if (guard[j] != 0) fail_msg("argument block %d was written %d bytes behind its end", i, j);
+        el_buffer_close(&copies->buffers[i]);
+    }
+}
+
+static void launch_on_device(const struct harness *harness, enum el_kernel kernel, const int groups[3],
+                             const struct argument *arguments) {
+    struct copies copies = {0};
+    struct el_arg args[MOST_ARGUMENTS];
+    struct el_launch launch = {.kernel = kernel, .store = harness->store, .args = args};
+    must(el_stream_open(harness->device, &copies.stream));
+    for (int i = 0; i < 3; i++)
+        launch.groups[i] = groups[i];
+    for (const char *kind = el_kernels[kernel].args; *kind; kind++) {
+        const struct argument *a = &arguments[launch.arg_count];
+        args[launch.arg_count++] = *kind == 'm'   ? EL_MEMORY(copy_to_device(harness, &copies, a->memory))
+                                   : *kind == 'i' ? EL_INT(a->number)
+                                                  : EL_FLOAT(a->real);
+    }
+    must(el_stream_launch(&copies.stream, &launch));
+    copy_back(harness, &copies);
+    el_stream_close(&copies.stream);
+}
+
 void harness_launch(struct harness *harness, enum el_kernel kernel, int x, int y, int z,
                     const struct argument *arguments) {
-    const struct el_kernel_info *info = &el_kernels[kernel];
-    char symbol[64];
-    void *params[16];
-    for (int i = 0; info->args[i]; i++) {
-        assert_int_equal(info->args[i], arguments[i].kind);
-        params[i] = (void *)&arguments[i].memory; // all members of a union begin where it does
-    }
-    el_kernel_symbol(kernel, harness->store, symbol, sizeof symbol);
-    assert_int_equal(el_c_life_launch(symbol, (int[3]){x, y, z}, params), 0);
+    const int groups[3] = {x, y, z};
+    for (int i = 0; el_kernels[kernel].args[i]; i++)
+        assert_int_equal(el_kernels[kernel].args[i], arguments[i].kind);
+    (harness->device ? launch_on_device : launch_c)(harness, kernel, groups, arguments);
 }
 
 size_t store_size(enum el_store store) {

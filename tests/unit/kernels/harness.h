@@ -15,6 +15,7 @@ struct harness {
     const char *name; // "C, backwards"
     enum el_store store;
     uint64_t random;
+    struct el_device *device; // NULL: the C life
     struct block {
         void *bytes;
         size_t size;
@@ -39,7 +40,8 @@ struct argument {
 #define NUMBER(n) ((struct argument){.kind = 'i', .number = (n)})
 #define REAL(x) ((struct argument){.kind = 'f', .real = (x)})
 
-// Runs a kernel over x by y by z groups; fails the test where it can't.
+// Runs a kernel over x by y by z groups; fails the test where it can't. A device gets copies of the blocks
+// and its results are copied back; it must leave the bytes behind them alone.
 void harness_launch(struct harness *harness, enum el_kernel kernel, int x, int y, int z,
                     const struct argument *arguments);
 #define LAUNCH(harness, kernel, x, y, z, ...) \

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every kernel in the dialect against its definition, in every store type and lane order, on shapes that find
-// edges.
+// Every kernel in the dialect against its definition, in every store type, on shapes that find edges: in the
+// C life in every lane order, or on the first device of the back-end that the command line names.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/error.h"
+#include "device/device.h"
 #include "harness.h"
 #include "kernels/canary.h"
 #include "launch.h"
@@ -415,13 +418,17 @@ static void check_attention_company(struct harness *h) {
 
 typedef void check_fn(struct harness *h);
 
+static struct el_device *device; // NULL: the C life
+
 static void run_checks(check_fn *const *checks, int count, int times) {
     static const char *const names[] = {"C, forwards", "C, backwards", "C, shuffled"};
-    for (int order = EL_LANES_FORWARDS; order <= EL_LANES_SHUFFLED; order++)
+    for (int order = EL_LANES_FORWARDS; order <= (device ? EL_LANES_FORWARDS : EL_LANES_SHUFFLED); order++)
         for (int store = 0; store < EL_STORE_COUNT; store++)
             for (int i = 0; i < count * times; i++) {
-                struct harness h = {
-                    .name = names[order], .store = (enum el_store)store, .random = (uint64_t)i * 977 + 1};
+                struct harness h = {.name = device ? device->id : names[order],
+                                    .store = (enum el_store)store,
+                                    .random = (uint64_t)i * 977 + 1,
+                                    .device = device};
                 el_lanes_set_order((enum el_lane_order)order, (uint64_t)i);
                 checks[i % count](&h);
                 harness_reset(&h);
@@ -444,12 +451,21 @@ KERNEL_TEST(what_is_not_finite_stays_so, 1, check_linear_not_finite, check_atten
             check_pool_not_finite)
 KERNEL_TEST(bits_do_not_depend_on_company, 1, check_linear_company, check_attention_company)
 
-int main(void) {
+enum { SKIPPED = 77 };
+
+int main(int argc, char **argv) {
+    if (argc > 1 && el_device_open(argv[1], 0, NULL, &device) < 0) {
+        printf("SKIPPED: %s\n", el_error_detail());
+        return SKIPPED;
+    }
+
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversions_round_to_nearest_even), cmocka_unit_test(norms_are_the_definitions),
         cmocka_unit_test(products_are_the_definitions),      cmocka_unit_test(attention_is_the_definitions),
         cmocka_unit_test(vectors_are_the_definitions),       cmocka_unit_test(the_canary_sings_as_expected),
         cmocka_unit_test(what_is_not_finite_stays_so),       cmocka_unit_test(bits_do_not_depend_on_company),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (device) el_device_close(device);
+    return failed;
 }
