@@ -33,7 +33,7 @@ static void contains(const char *text, const char *part) {
 
 // ---- without any driver ----
 
-static void the_processor_is_left(void **state) {
+static void none_the_processor_is_left(void **state) {
     (void)state;
     struct el_manager *manager = open_manager(NULL);
     const struct el_manager_report *report = el_manager_report(manager);
@@ -50,7 +50,7 @@ static void the_processor_is_left(void **state) {
     el_manager_close(manager);
 }
 
-static void the_processor_may_be_asked_for(void **state) {
+static void none_the_processor_may_be_asked_for(void **state) {
     (void)state;
     const char *const preference[] = {"cpu", "cuda", NULL};
     struct el_manager *manager = open_manager(&(struct el_manager_options){.preference = preference});
@@ -64,7 +64,7 @@ static void the_processor_may_be_asked_for(void **state) {
     el_manager_close(manager);
 }
 
-static void a_bad_index_falls_to_the_default(void **state) {
+static void none_a_bad_index_falls_to_the_default(void **state) {
     (void)state;
     struct el_manager *manager = open_manager(&(struct el_manager_options){.devices = "cpu:7"});
     assert_int_equal(el_manager_count(manager), 1);
@@ -83,7 +83,7 @@ static void refuses(const char *devices, int status, const char *why) {
     contains(el_error_detail(), why);
 }
 
-static void what_is_named_must_be_there(void **state) {
+static void none_what_is_named_must_be_there(void **state) {
     (void)state;
     refuses("cuda:0", EL_ENOENT, "no cuda device: libcuda.so.1 was not found");
     refuses("cpu,mps", EL_ENOENT, "Metal is not available");
@@ -99,7 +99,7 @@ static void what_is_named_must_be_there(void **state) {
     contains(el_error_detail(), "\"gpu\" is none of");
 }
 
-static void health_as_json(void **state) {
+static void none_health_as_json(void **state) {
     (void)state;
     struct el_str json = {0};
     struct el_manager *manager = open_manager(NULL);
@@ -111,13 +111,14 @@ static void health_as_json(void **state) {
     el_manager_close(manager);
 }
 
-int main(void) {
+int main(int count, char **args) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_processor_is_left),
-        cmocka_unit_test(the_processor_may_be_asked_for),
-        cmocka_unit_test(a_bad_index_falls_to_the_default),
-        cmocka_unit_test(what_is_named_must_be_there),
-        cmocka_unit_test(health_as_json),
+        cmocka_unit_test(none_the_processor_is_left),
+        cmocka_unit_test(none_the_processor_may_be_asked_for),
+        cmocka_unit_test(none_a_bad_index_falls_to_the_default),
+        cmocka_unit_test(none_what_is_named_must_be_there),
+        cmocka_unit_test(none_health_as_json),
     };
+    if (count == 2) cmocka_set_test_filter(args[1]);
     return cmocka_run_group_tests_name("manager", tests, NULL, NULL);
 }
