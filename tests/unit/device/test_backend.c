@@ -233,9 +233,9 @@ static void what_does_not_fit_is_recoverable(void **state) {
     void *piece[64], *p = NULL;
     int count = 0, status = 0;
     const size_t size = (size_t)(device->facts.memory / 12);
-    assert_int_equal(device->backend->alloc(device, (size_t)1 << 60, &p), EL_ENOMEM);
+    assert_int_equal(device->backend->alloc(device, SIZE_MAX, &p), EL_ENOMEM);
     assert_null(p);
-    assert_non_null(strstr(el_error_detail(), "1152921504606846976"));
+    assert_non_null(strstr(el_error_detail(), "18446744073709551615"));
     if (is_host()) return; // the system promises more than there is, and the test shall not take it
     while (count < (int)EL_COUNT(piece) &&
            (status = device->backend->alloc(device, size, &piece[count])) == 0)
