@@ -213,6 +213,15 @@ static const char *const call_words[] = {"any", "open", "alloc", "copy", "launch
 static const char *const outcome_words[] = {NULL,  "lost",  "off-the-bus", "ecc",
                                             "oom", "wrong", "slow",        "hang"};
 
+bool machine_call_of(const char *word, enum machine_call *ret_call) {
+    for (size_t i = 0; i < COUNT(call_words); i++)
+        if (!strcmp(word, call_words[i])) {
+            *ret_call = (enum machine_call)i;
+            return true;
+        }
+    return false;
+}
+
 bool machine_outcome_of(const char *word, enum machine_outcome *ret_outcome) {
     for (size_t i = 1; i < COUNT(outcome_words); i++)
         if (!strcmp(word, outcome_words[i])) {

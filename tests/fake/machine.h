@@ -96,11 +96,13 @@ struct machine {
 // Reads a machine file. False, with the place and what is wrong with it in `ret_problem`.
 bool machine_load(const char *path, struct machine *ret_machine, char *ret_problem, size_t size);
 
-// "lost", "off-the-bus" ... of a file; false when it is none.
+// "launch" ..., and "lost", "off-the-bus" ... of a file; false when it is none.
+bool machine_call_of(const char *word, enum machine_call *ret_call);
 bool machine_outcome_of(const char *word, enum machine_outcome *ret_outcome);
 
 // The machine of this process, from the file that EL_MACHINE names; NULL when it names none or a broken one
-// (then stderr says why). Any thread.
+// (then stderr says why). EL_FAKE_FAIL adds failures to those of the file: GPU:CALL:AFTER:OUTCOME[:TIMES],...
+// ("0:alloc:17:oom:1,1:launch:5:lost"). Any thread.
 struct machine *machine_get(void);
 
 // Each counted call of a fake driver comes through here first; `bytes` of an allocation, else 0. Waits where

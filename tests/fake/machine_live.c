@@ -14,12 +14,36 @@
 static struct machine the_machine;
 static bool is_good;
 
+// EL_FAKE_FAIL: more failures than the file has, as GPU:CALL:AFTER:OUTCOME[:TIMES or MILLISECONDS],...
+static bool read_failures(const char *text) {
+    while (*text) {
+        struct machine_failure failure = {0};
+        char call[16], outcome[16];
+        long long after = 0, more = 0;
+        const int found =
+            sscanf(text, "%d:%15[a-z]:%lld:%15[a-z-]:%lld", &failure.gpu, call, &after, outcome, &more);
+        if (found < 4 || the_machine.failure_count == MACHINE_FAILURES || failure.gpu < 0 ||
+            failure.gpu >= the_machine.gpu_count || !machine_call_of(call, &failure.call) ||
+            !machine_outcome_of(outcome, &failure.outcome))
+            return false;
+        failure.after = after;
+        *(failure.outcome == MACHINE_SLOW ? &failure.milliseconds : &failure.times) = more;
+        the_machine.failures[the_machine.failure_count++] = failure;
+        text += strcspn(text, ",");
+        text += *text == ',';
+    }
+    return true;
+}
+
 static void read_environment(void) {
     char problem[512];
-    const char *path = getenv("EL_MACHINE");
+    const char *path = getenv("EL_MACHINE"), *failures = getenv("EL_FAKE_FAIL");
     if (!path || !*path) return;
     is_good = machine_load(path, &the_machine, problem, sizeof problem);
     if (!is_good) fprintf(stderr, "fake driver: %s\n", problem);
+    if (is_good && failures && !read_failures(failures))
+        fprintf(stderr, "fake driver: EL_FAKE_FAIL=%s: GPU:CALL:AFTER:OUTCOME[:TIMES],... is wanted\n",
+                failures);
 }
 
 struct machine *machine_get(void) {
