@@ -10,26 +10,11 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "device/device.h"
+#include "topo/processors.h"
 
 static int host_count(int *ret_count) {
     *ret_count = 1;
     return 0;
-}
-
-// "model name : AMD EPYC" of the first processor; "processor" where /proc does not say.
-static void cpu_name(char *name, size_t size) {
-    char line[256];
-    snprintf(name, size, "processor");
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    if (!file) return;
-    while (fgets(line, sizeof line, file)) {
-        const char *colon = strchr(line, ':');
-        if (!el_starts_with(line, "model name") || !colon) continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(name, size, "%s", colon + 2);
-        break;
-    }
-    fclose(file);
 }
 
 static int memory_bytes(uint64_t *ret_total, uint64_t *ret_free) {
@@ -46,7 +31,8 @@ static int host_describe(int index, struct el_device_facts *ret_facts) {
     (void)index;
     struct el_device_facts facts = {.units = el_cpu_count(), .is_processor = true};
     uint64_t unused;
-    cpu_name(facts.name, sizeof facts.name);
+    el_processors_name("", facts.name, sizeof facts.name);
+    if (!facts.name[0]) snprintf(facts.name, sizeof facts.name, "processor");
     EL_TRY(memory_bytes(&facts.memory, &unused));
     *ret_facts = facts;
     return 0;
