@@ -3,7 +3,9 @@
 #ifndef EL_KERNELS_KERNELS_H
 #define EL_KERNELS_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 // How activations and weights are stored; arithmetic is fp32 in each.
 enum el_store { EL_STORE_F32, EL_STORE_F16, EL_STORE_BF16, EL_STORE_COUNT };
@@ -26,6 +28,14 @@ extern const char *const el_store_text[EL_STORE_COUNT]; // "f32", "f16", "bf16"
 
 // The symbol of a kernel, "layer_norm_f16". size: 64 is enough.
 void el_kernel_symbol(enum el_kernel kernel, enum el_store store, char *ret_symbol, size_t size);
+
+// The tensor-core twin of `linear` for these shapes, the better of two tiles for a device of `units`
+// multiprocessors; both give the same bits. False where rows are not multiples of 16 bytes: the plain kernel
+// serves those. Whether the device has tensor cores is the back-end's to say.
+bool el_kernel_linear_mma(enum el_store store, int64_t rows, int64_t columns, int64_t depth, int units,
+                          enum el_kernel *ret_kernel);
+// The twin of `attention` for heads of `size`: up to 128, a multiple of 8, halves alone.
+bool el_kernel_attention_mma(enum el_store store, int size, enum el_kernel *ret_kernel);
 
 // PTX, one text per store and least compute capability; the best that a device can run is the last that fits.
 // Empty when this was built without a compiler for it: el_ptx_compiler is then "".

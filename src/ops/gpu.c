@@ -84,31 +84,34 @@ static int layer_norm(struct el_exec *exec, const struct el_tensor *in, const st
 }
 
 // Tensor cores where the device and the shape allow; but never for fp32, which keeps all bits of a product.
-static bool on_tensor_cores(const struct el_exec *exec, const struct el_linear *weights,
-                            enum el_store store) {
-    return weights->precision != EL_PRECISION_FP32 && weights->precision != EL_PRECISION_INT8 &&
-           weights->depth % 8 == 0 && weights->columns % 8 == 0 && has(exec, EL_KERNEL_linear_mma, store);
+static enum el_kernel linear_kernel(const struct el_exec *exec, const struct el_linear *weights,
+                                    enum el_store store, int64_t rows) {
+    const int units = exec->stream.device->facts.units;
+    enum el_kernel kernel;
+    if (weights->precision == EL_PRECISION_INT8) return EL_KERNEL_linear_int8;
+    if (weights->precision != EL_PRECISION_FP32 &&
+        el_kernel_linear_mma(store, rows, weights->columns, weights->depth, units, &kernel) &&
+        has(exec, kernel, store))
+        return kernel;
+    return EL_KERNEL_linear;
 }
 
 static int linear(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
                   enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
     const struct el_gpu_linear *there = &weights->gpu;
     const enum el_store store = store_of(in);
-    const bool mma = on_tensor_cores(exec, weights, store), int8 = weights->precision == EL_PRECISION_INT8;
-    const enum el_kernel kernel = mma    ? EL_KERNEL_linear_mma
-                                  : int8 ? EL_KERNEL_linear_int8
-                                         : EL_KERNEL_linear;
+    const enum el_kernel kernel = linear_kernel(exec, weights, store, in->dim[0]);
     struct el_arg args[11];
     int count = 0;
     args[count++] = EL_MEMORY(in->data);
     args[count++] = EL_MEMORY(there->weights.address);
     args[count++] = EL_MEMORY(there->bias.address);
-    if (int8) args[count++] = EL_MEMORY(there->scales.address);
+    if (kernel == EL_KERNEL_linear_int8) args[count++] = EL_MEMORY(there->scales.address);
     args[count++] = EL_MEMORY(residual ? residual->data : NULL);
     args[count++] = EL_MEMORY(out->data);
     args[count++] = EL_INT(in->dim[0]);
-    args[count++] = EL_INT(weights->depth);
     args[count++] = EL_INT(weights->columns);
+    args[count++] = EL_INT(weights->depth);
     args[count++] = EL_INT(act);
     args[count++] = EL_INT(residual != NULL);
     return launch(exec, kernel, store, divide_up(weights->columns, el_kernels[kernel].columns),
@@ -128,8 +131,9 @@ static int attention(struct el_exec *exec, const struct el_tensor *qkv, const st
     const int64_t size = out->dim[1] / heads;
     if (size > 128)
         return el_fail(EL_EUNSUPPORTED, "heads of %d on %s; at most 128", (int)size, exec->stream.device->id);
-    const bool mma = store != EL_STORE_F32 && size % 32 == 0 && has(exec, EL_KERNEL_attention_mma, store);
-    const enum el_kernel kernel = mma ? EL_KERNEL_attention_mma : EL_KERNEL_attention;
+    enum el_kernel kernel;
+    if (!el_kernel_attention_mma(store, (int)size, &kernel) || !has(exec, kernel, store))
+        kernel = EL_KERNEL_attention;
     const struct el_arg args[] = {EL_MEMORY(qkv->data), EL_MEMORY(seqs->there), EL_INT(heads),
                                   EL_INT(size),         EL_FLOAT(scale),        EL_MEMORY(out->data)};
     return launch(exec, kernel, store, divide_up(longest(seqs), el_kernels[kernel].rows), heads, seqs->count,

@@ -165,10 +165,27 @@ static uint64_t draw(uint64_t *state) {
     return *state * 0x2545f4914f6cdd1dull;
 }
 
-// Gives every lane that may run its turn; false when there was none.
-static bool take_turns(struct crew *crew, enum el_lane_order order) {
+static bool same_place(const struct lane *a, const struct lane *b) {
+    return a->waits == b->waits && a->line == b->line && strcmp(a->file, b->file) == 0;
+}
+
+// Lets a warp go if all its lanes have come to one meeting; false when they have not.
+static bool hold_meeting(struct lane *warp) {
+    void *items[EL_WARP];
+    for (int i = 0; i < EL_WARP; i++) {
+        if (warp[i].waits != AT_WARP || !same_place(&warp[i], warp) || warp[i].act != warp->act) return false;
+        items[i] = warp[i].item;
+    }
+    warp->act(items);
+    for (int i = 0; i < EL_WARP; i++)
+        warp[i].waits = RUNS;
+    return true;
+}
+
+// Runs every lane to its next barrier or its end. A warp that meets goes on at once, so that warps are as far
+// apart as barriers let them be.
+static void take_turns(struct crew *crew, enum el_lane_order order) {
     int lanes = crew->kernel->lanes;
-    bool any = false;
     int turns[EL_LANES_MAX];
     for (int i = 0; i < lanes; i++)
         turns[i] = order == EL_LANES_BACKWARDS ? lanes - 1 - i : i;
@@ -177,32 +194,12 @@ static bool take_turns(struct crew *crew, enum el_lane_order order) {
         turns[i] = turns[j];
         turns[j] = turn;
     }
-    for (int i = 0; i < lanes; i++)
-        if (crew->lanes[turns[i]].waits == RUNS) {
-            resume(crew, &crew->lanes[turns[i]]);
-            any = true;
-        }
-    return any;
-}
-
-static bool same_place(const struct lane *a, const struct lane *b) {
-    return a->waits == b->waits && a->line == b->line && strcmp(a->file, b->file) == 0;
-}
-
-// Lets the warps go of which all lanes have come to one meeting.
-static void hold_meetings(struct crew *crew) {
-    for (struct lane *warp = crew->lanes; warp < crew->lanes + crew->kernel->lanes; warp += EL_WARP) {
-        void *items[EL_WARP];
-        int here = 0;
-        while (here < EL_WARP && warp[here].waits == AT_WARP && same_place(&warp[here], warp) &&
-               warp[here].act == warp->act) {
-            items[here] = warp[here].item;
-            here++;
-        }
-        if (here < EL_WARP) continue;
-        warp->act(items);
-        for (int i = 0; i < EL_WARP; i++)
-            warp[i].waits = RUNS;
+    for (int i = 0; i < lanes; i++) {
+        struct lane *lane = &crew->lanes[turns[i]], *warp = &crew->lanes[turns[i] / EL_WARP * EL_WARP];
+        resume(crew, lane);
+        while (lane->waits == AT_WARP && hold_meeting(warp))
+            for (int j = 0; j < EL_WARP; j++)
+                resume(crew, &warp[order == EL_LANES_BACKWARDS ? EL_WARP - 1 - j : j]);
     }
 }
 
@@ -242,8 +239,7 @@ static void run_group(struct crew *crew, enum el_lane_order order) {
         el_fiber_begin(&crew->fibers[i], run_lane, crew);
     }
     do {
-        while (take_turns(crew, order))
-            hold_meetings(crew);
+        take_turns(crew, order);
     } while (pass_barrier(crew));
 }
 

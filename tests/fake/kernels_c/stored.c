@@ -3,7 +3,9 @@
 // -DSTORE_BF16. generated/kernel_calls.inc is made from kernels.def: CALL(name, its arguments out of params).
 #include "stored.h"
 
-#include "kernels/kernels.k"
+#include "tensor_lanes.h"
+
+#include "kernels/kernels_mma.k"
 
 #define POINTER(i) (*(void *const *)params[i])
 #define INT(i) (*(const int *)params[i])
