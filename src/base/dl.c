@@ -3,6 +3,8 @@
 #include "base/dl.h"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -25,5 +27,15 @@ int el_dl_load(const char *library, const struct el_dl_symbol *symbols, size_t c
         memcpy((char *)ret_functions + symbols[i].offset, &function, sizeof function);
     }
     dlclose(handle); // RTLD_NODELETE keeps it
+    return 0;
+}
+
+int el_dl_path(const char *library, char *ret_path, size_t size) {
+    void *handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    const struct link_map *map = NULL;
+    if (!handle) return el_fail(EL_ENOENT, "%s is not loaded", library);
+    const int found = dlinfo(handle, RTLD_DI_LINKMAP, &map);
+    snprintf(ret_path, size, "%s", found == 0 ? map->l_name : library);
+    dlclose(handle);
     return 0;
 }

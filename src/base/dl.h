@@ -24,4 +24,7 @@ struct el_dl_symbol {
 // Loading it again is cheap. EL_EUNSUPPORTED when it is absent or lacks a symbol; the detail says which.
 int el_dl_load(const char *library, const struct el_dl_symbol *symbols, size_t count, void *ret_functions);
 
+// The file that a loaded library is. EL_ENOENT: it is not loaded. Cut to size.
+int el_dl_path(const char *library, char *ret_path, size_t size);
+
 #endif

@@ -13,8 +13,8 @@ enum {
     COPY_BYTES = 64 << 20,
     CANARY_LANES = 256,
     LEAST_MATMUL = 128,
-    MOST_MATMUL = 4096,        // rows, columns and depth
-    MATMUL_NS = 2 * 1000000,   // a product that takes longer is large enough
+    MOST_MATMUL = 4096,      // rows, columns and depth
+    MATMUL_NS = 2 * 1000000, // a product that takes longer is large enough
     MOST_ROUNDS = 1 << 20,
 };
 

@@ -10,8 +10,10 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..")
 BINARY = os.environ.get("CLI_BINARY", os.path.join(ROOT, "build", "eleanor"))
 TINY_MODEL = os.environ.get("CLI_TINY_MODEL", os.path.join(os.path.dirname(BINARY), "make_tiny_model"))
 SANITIZER = os.environ.get("CLI_SANITIZER", "")
-VERBS = ["serve", "embed", "pull", "import", "models", "version", "help"]
+VERBS = ["serve", "embed", "doctor", "bench", "pull", "import", "models", "version", "help"]
 TIMEOUT = 120
+BUILD = os.environ.get("CLI_BUILD", os.path.dirname(BINARY))
+WITH_MACHINE = os.path.join(ROOT, "tests", "with-machine")
 
 
 class CliTest(unittest.TestCase):

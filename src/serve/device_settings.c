@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings of devices: lists of words become what the manager reads.
+#include "serve/device_settings.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+
+int el_device_settings_read(const struct el_config *config, struct el_device_settings *ret_settings) {
+    if (config->device_preference.count > EL_DEVICE_WISHES || config->device_ids.count > EL_DEVICE_WISHES)
+        return el_fail(EL_ETOOBIG, "device_preference and device_ids may have at most %d items",
+                       EL_DEVICE_WISHES);
+    *ret_settings = (struct el_device_settings){
+        .options = {.devices = config->device,
+                    .multi = config->multi_gpu,
+                    .budget = (uint64_t)config->max_memory_per_gpu},
+    };
+    for (size_t i = 0; i < config->device_preference.count; i++)
+        ret_settings->preference[i] = config->device_preference.item[i];
+    if (config->device_preference.count) ret_settings->options.preference = ret_settings->preference;
+    for (size_t i = 0; i < config->device_ids.count; i++) {
+        int64_t index = 0;
+        EL_TRY(el_parse_i64(config->device_ids.item[i], 0, INT32_MAX, &index));
+        ret_settings->indices[i] = (int)index;
+    }
+    ret_settings->options.indices = ret_settings->indices;
+    // Without multi_gpu the list says which one device it is.
+    const size_t count = config->device_ids.count;
+    ret_settings->options.index_count = (int)(config->multi_gpu ? count : EL_MIN(count, 1));
+    return 0;
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The settings of devices as the manager takes them.
+#ifndef EL_SERVE_DEVICE_SETTINGS_H
+#define EL_SERVE_DEVICE_SETTINGS_H
+
+#include "config/config.h"
+#include "device/manager.h"
+
+enum { EL_DEVICE_WISHES = 32 };
+
+// What `options` points to lies in here and in the config.
+struct el_device_settings {
+    struct el_manager_options options;
+    const char *preference[EL_DEVICE_WISHES + 1]; // up to a NULL
+    int indices[EL_DEVICE_WISHES];
+};
+
+// *ret_settings may not be moved afterwards. EL_ETOOBIG: more devices named than anybody has.
+int el_device_settings_read(const struct el_config *config, struct el_device_settings *ret_settings);
+
+#endif
