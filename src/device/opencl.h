@@ -72,6 +72,7 @@ static inline struct el_opencl *el_opencl_of(const struct el_device *device) {
 
 // Turns a code of `call` into ours; 0 for CL_SUCCESS.
 int el_opencl_check(const struct el_device *device, const char *call, cl_int code);
+int el_opencl_queue_open(const struct el_device *device, struct cl_queue **ret_queue);
 
 void el_opencl_memory_init(struct el_opencl_memory *memory);
 void el_opencl_memory_done(struct el_opencl_memory *memory);
@@ -90,5 +91,20 @@ int el_opencl_program(const struct el_device *device, enum el_store store,
                       const struct el_opencl_program **ret_program);
 bool el_opencl_has(const struct el_device *device, enum el_kernel kernel, enum el_store store);
 void el_opencl_programs_done(struct el_opencl *cl);
+
+// ---- the vtable's rows of opencl_stream.c: backend.h says what they do ----
+
+int el_opencl_stream_open(struct el_device *device, struct el_stream *stream);
+void el_opencl_stream_close(struct el_stream *stream);
+int el_opencl_upload(struct el_stream *stream, void *to, const void *host, size_t size);
+int el_opencl_download(struct el_stream *stream, void *host, const void *from, size_t size);
+int el_opencl_copy(struct el_stream *stream, void *to, const void *from, size_t size);
+int el_opencl_launch(struct el_stream *stream, const struct el_launch *launch);
+int el_opencl_sync(struct el_stream *stream);
+int el_opencl_event_open(struct el_device *device, struct el_event *event);
+void el_opencl_event_close(struct el_event *event);
+int el_opencl_record(struct el_stream *stream, struct el_event *event);
+int el_opencl_wait(struct el_stream *stream, struct el_event *event);
+int el_opencl_elapsed(struct el_event *from, struct el_event *to, uint64_t *ret_ns);
 
 #endif

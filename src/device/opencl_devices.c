@@ -87,7 +87,7 @@ static void driver_text(const struct el_opencl_api *api, struct cl_device *devic
     struct cl_platform *platform = NULL;
     read_text(api, device, CL_DEVICE_VERSION, version, sizeof version);
     read_text(api, device, CL_DRIVER_VERSION, driver, sizeof driver);
-    if (api->clGetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL) == CL_SUCCESS)
+    if (api->clGetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof(void *), &platform, NULL) == CL_SUCCESS)
         api->clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof platform_name, platform_name, NULL);
     snprintf(facts->driver, sizeof facts->driver, "%.10s, %.44s %.36s", version, platform_name, driver);
 }
