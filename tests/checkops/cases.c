@@ -8,8 +8,14 @@
 #include "base/mem.h"
 #include "checkops.h"
 
+// Half the draws are of the normal kind. fp16 has no room for the huge, and what it makes of the tiny is
+// zero.
 static enum kind draw_kind(struct check *check) {
-    return draw_int(&check->draw, 0, 1) ? KIND_NORMAL : (enum kind)draw_int(&check->draw, 0, KIND_COUNT - 1);
+    static const enum kind within_fp16[] = {KIND_NORMAL, KIND_SPARSE, KIND_NOT_FINITE};
+    if (draw_int(&check->draw, 0, 1)) return KIND_NORMAL;
+    if (check->exec.activations == EL_F16)
+        return within_fp16[draw_int(&check->draw, 0, (int)EL_COUNT(within_fp16) - 1)];
+    return (enum kind)draw_int(&check->draw, 0, KIND_COUNT - 1);
 }
 
 static float *drawn(struct check *check, enum kind kind, int64_t count) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// checkops holds every filling of the operation table to the plain C reference: it draws shapes and inputs
-// from seeds, compares, and names the seed of what differs. --bench times the same operations.
+// checkops holds every filling of the operation table, and the first device of every back-end, to the plain C
+// reference: it draws shapes and inputs from seeds, compares, and names the seed of what differs. --bench
+// times the processor's operations.
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ enum { MOST_THREADS = 4 };
 struct options {
     int64_t seed;
     int64_t rounds;
-    const char *op, *ops; // NULL: all
+    const char *op, *ops, *device; // NULL: all
     bool bench, self_test;
 };
 
@@ -27,21 +28,30 @@ struct totals {
 static struct el_team *teams[MOST_THREADS + 1]; // by size; 0 and 1 stay NULL
 
 static const char usage[] =
-    "usage: checkops [--seed N] [--rounds N] [--op NAME] [--ops FILLING] [--bench | --self-test]\n"
-    "Checks each operation of each filling that this processor can run against the plain C reference.\n"
+    "usage: checkops [--seed N] [--rounds N] [--op NAME] [--ops FILLING | --device NAME] [--bench | "
+    "--self-test]\n"
+    "Checks each operation of each filling that this processor can run, and of the first device of each "
+    "back-end,\n"
+    "against the plain C reference.\n"
     "  --seed N       first seed (default 1); with --rounds 1 it repeats a failure\n"
     "  --rounds N     draws per operation, filling and precision (default 300)\n"
     "  --op NAME      one operation\n"
     "  --ops FILLING  one filling: avx512, avx2, sse2, neon\n"
+    "  --device NAME  one device: cuda:0, opencl:0; or none\n"
     "  --bench        time each operation instead; ELEANOR_THREADS threads (default 1)\n"
     "  --self-test    check that deliberately wrong operations are caught\n";
 
 static int read_options(int argc, char **argv, struct options *options) {
     static const struct option names[] = {
-        {"seed", required_argument, NULL, 's'}, {"rounds", required_argument, NULL, 'r'},
-        {"op", required_argument, NULL, 'o'},   {"ops", required_argument, NULL, 'f'},
-        {"bench", no_argument, NULL, 'b'},      {"self-test", no_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"op", required_argument, NULL, 'o'},
+        {"ops", required_argument, NULL, 'f'},
+        {"device", required_argument, NULL, 'd'},
+        {"bench", no_argument, NULL, 'b'},
+        {"self-test", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option, status = 0;
     while (status == 0 && (option = getopt_long(argc, argv, "", names, NULL)) != -1)
@@ -58,6 +68,9 @@ static int read_options(int argc, char **argv, struct options *options) {
         case 'f':
             options->ops = optarg;
             break;
+        case 'd':
+            options->device = optarg;
+            break;
         case 'b':
             options->bench = true;
             break;
@@ -73,17 +86,33 @@ static int read_options(int argc, char **argv, struct options *options) {
     return optind < argc ? EL_EINVAL : status;
 }
 
-static struct check start_check(const struct el_ops *ops, const struct op_case *op,
-                                enum el_precision precision, uint64_t seed) {
-    struct check check = {
-        .ops = ops,
-        .target = {.ops = ops, .precision = precision},
-        .exec = {.ops = ops},
-        .precision = precision,
-        .draw = {.state = seed},
-        .tolerance = op->tolerance,
+// What rounding to a device's store type, or tensor cores, may add to an operation's tolerance. Precisions of
+// the processor are defined bit for bit by the reference, and add nothing.
+static double precision_tolerance(const struct el_target *target) {
+    static const double of_device[EL_PRECISION_COUNT] = {
+        [EL_PRECISION_TF32] = 2e-3,
+        [EL_PRECISION_FP16] = 2e-3,
+        [EL_PRECISION_BF16] = 1.6e-2,
+        [EL_PRECISION_INT8] = 2e-2,
     };
-    el_arena_init(&check.exec.scratch);
+    return target->device ? of_device[target->precision] : 0;
+}
+
+static struct check start_check(const struct el_target *target, const struct op_case *op, uint64_t seed) {
+    struct check check = {
+        .ops = target->device ? &remote_ops : target->ops,
+        .target = *target,
+        .exec = {.ops = target->ops},
+        .precision = target->device ? EL_PRECISION_FP32 : target->precision,
+        .draw = {.state = seed},
+        .tolerance = EL_MAX(op->tolerance, precision_tolerance(target)),
+    };
+    if (target->device) {
+        check_status(&check, el_exec_open(target, NULL, &check.exec), "el_exec_open");
+        check.exec.ops = &remote_ops;
+    } else {
+        el_arena_init(&check.exec.scratch);
+    }
     el_arena_init(&check.ref.scratch);
     if (el_ops_find("ref", &check.ref.ops) < 0) exit(1);
     return check;
@@ -91,34 +120,37 @@ static struct check start_check(const struct el_ops *ops, const struct op_case *
 
 static void end_check(struct check *check) {
     check_release(check);
-    el_arena_done(&check->exec.scratch);
+    el_exec_close(&check->exec);
     el_arena_done(&check->ref.scratch);
 }
 
+static const char *place_text(const struct el_target *target) {
+    return target->device ? target->device->id : target->ops->name;
+}
+
 // One draw. On failure the message is kept for the caller, when it wants one.
-static bool passes(const struct el_ops *ops, const struct op_case *op, enum el_precision precision,
-                   uint64_t seed, bool explain) {
-    struct check check = start_check(ops, op, precision, seed);
+static bool passes(const struct el_target *target, const struct op_case *op, uint64_t seed, bool explain) {
+    struct check check = start_check(target, op, seed);
     int threads = draw_int(&check.draw, -2, MOST_THREADS); // no team as often as a real one
-    check.exec.team = threads > 1 ? teams[threads] : NULL;
-    op->check(&check);
+    check.exec.team = threads > 1 && !target->device ? teams[threads] : NULL;
+    if (!check.failed) op->check(&check);
     if (check.failed && explain)
-        printf("FAILED  %s %s %s, seed %llu: %s, %d threads:\n        %s\n", ops->name, op->name,
-               el_precision_text(precision), (unsigned long long)seed, check.shape, EL_MAX(threads, 1),
-               check.message);
+        printf("FAILED  %s %s %s, seed %llu: %s, %d threads:\n        %s\n", place_text(target), op->name,
+               el_precision_text(target->precision), (unsigned long long)seed, check.shape,
+               EL_MAX(threads, 1), check.message);
     end_check(&check);
     return !check.failed;
 }
 
-static void check_op(const struct options *options, const struct el_ops *ops, const struct op_case *op,
-                     enum el_precision precision, struct totals *totals) {
+static void check_op(const struct options *options, const struct el_target *target, const struct op_case *op,
+                     struct totals *totals) {
     for (int64_t i = 0; i < options->rounds; i++)
-        if (!passes(ops, op, precision, (uint64_t)(options->seed + i), true)) {
+        if (!passes(target, op, (uint64_t)(options->seed + i), true)) {
             totals->failed++;
             return;
         }
-    printf("ok      %s %s %s (%lld draws)\n", ops->name, op->name, el_precision_text(precision),
-           (long long)options->rounds);
+    printf("ok      %s %s %s (%lld draws)\n", place_text(target), op->name,
+           el_precision_text(target->precision), (long long)options->rounds);
     totals->passed++;
 }
 
@@ -126,10 +158,11 @@ static void check_op(const struct options *options, const struct el_ops *ops, co
 static void self_test_op(const struct options *options, const struct el_ops *ops, const struct op_case *op,
                          struct totals *totals) {
     for (int how = 0; how < SPOIL_COUNT; how++) {
-        const struct el_ops *wrong = wrong_ops(ops, (enum spoil)how);
+        const struct el_target wrong = {.ops = wrong_ops(ops, (enum spoil)how),
+                                        .precision = EL_PRECISION_FP32};
         int caught = 0;
         for (int64_t i = 0; i < options->rounds && !caught; i++)
-            caught = !passes(wrong, op, EL_PRECISION_FP32, (uint64_t)(options->seed + i), false);
+            caught = !passes(&wrong, op, (uint64_t)(options->seed + i), false);
         printf("%s  wrong %s, spoiled in way %d, is %s\n", caught ? "ok    " : "FAILED", op->name, how,
                caught ? "caught" : "not noticed");
         totals->passed += caught != 0;
@@ -148,16 +181,15 @@ void bench_run(struct check *check, const char *shape, double work, const char *
         best = EL_MIN(best, took);
     }
     check_status(check, status, shape);
-    printf("%-8s %-5s %-28s %10.1f us %8.1f %s\n", check->ops->name, el_precision_text(check->precision),
-           shape, (double)best / 1e3, work / (double)best, unit);
+    printf("%-8s %-5s %-28s %10.1f us %8.1f %s\n", check->ops->name,
+           el_precision_text(check->target.precision), shape, (double)best / 1e3, work / (double)best, unit);
 }
 
-static void bench_op(const struct el_ops *ops, const struct op_case *op, enum el_precision precision,
-                     struct totals *totals) {
+static void bench_op(const struct el_target *target, const struct op_case *op, struct totals *totals) {
     int64_t threads = 1;
     const char *wanted = getenv("ELEANOR_THREADS");
     if (wanted && el_parse_i64(wanted, 1, MOST_THREADS, &threads) < 0) printf("# %s\n", el_error_detail());
-    struct check check = start_check(ops, op, precision, 1);
+    struct check check = start_check(target, op, 1);
     check.exec.team = teams[threads];
     printf("# %s\n", op->name);
     op->bench(&check);
@@ -183,12 +215,53 @@ static void run_filling(const struct options *options, const struct el_ops *ops,
             continue;
         }
         for (int p = EL_PRECISION_FP32; p <= EL_PRECISION_INT8; p++) {
-            if (!has_precision(ops, op, (enum el_precision)p)) continue;
+            const struct el_target target = {.ops = ops, .precision = (enum el_precision)p};
+            if (!has_precision(ops, op, target.precision)) continue;
             if (options->bench)
-                bench_op(ops, op, (enum el_precision)p, totals);
+                bench_op(&target, op, totals);
             else
-                check_op(options, ops, op, (enum el_precision)p, totals);
+                check_op(options, &target, op, totals);
         }
+    }
+}
+
+// ---- devices ----
+
+// Precisions that are a store type run all operations; the others are ways to multiply.
+static bool differs(const struct op_case *op, enum el_precision precision) {
+    if (strcmp(op->name, "linear") == 0) return true;
+    if (strcmp(op->name, "l2_normalize") == 0) return precision == EL_PRECISION_FP32;
+    return precision == EL_PRECISION_FP32 || precision == EL_PRECISION_FP16 || precision == EL_PRECISION_BF16;
+}
+
+static void run_device(const struct options *options, struct el_device *device, struct totals *totals) {
+    for (int p = EL_PRECISION_FP32; p < EL_PRECISION_COUNT; p++) {
+        struct el_target target;
+        if (el_target_init(device, (enum el_precision)p, &target) < 0) {
+            printf("# %s\n", el_error_detail());
+            continue;
+        }
+        for (int i = 0; i < op_case_count; i++) {
+            const struct op_case *op = &op_cases[i];
+            if (options->op && strcmp(options->op, op->name) != 0) continue;
+            if (differs(op, target.precision)) check_op(options, &target, op, totals);
+        }
+    }
+}
+
+static void run_devices(const struct options *options, struct totals *totals) {
+    for (int i = 0; i < el_backend_count; i++) {
+        struct el_device *device;
+        const struct el_backend *backend = el_backends[i];
+        if (options->device && !el_starts_with(options->device, backend->name)) continue;
+        int status = options->device ? el_device_open_id(options->device, NULL, &device)
+                                     : el_device_open(backend->name, 0, NULL, &device);
+        if (status < 0) {
+            printf("# %s: %s\n", backend->name, el_error_detail());
+            continue;
+        }
+        if (!el_device_is_host(device)) run_device(options, device, totals);
+        el_device_close(device);
     }
 }
 
@@ -208,11 +281,12 @@ int main(int argc, char **argv) {
         return 2;
     }
     open_teams();
-    for (int i = 0; i < el_ops_count(); i++) {
+    for (int i = 0; i < el_ops_count() && !(options.device && strcmp(options.device, "none") != 0); i++) {
         const struct el_ops *ops = el_ops_at(i);
         if (options.ops ? strcmp(options.ops, ops->name) != 0 : options.self_test && i > 0) continue;
         run_filling(&options, ops, &totals);
     }
+    if (!options.ops && !options.bench && !options.self_test) run_devices(&options, &totals);
     for (int threads = 2; threads <= MOST_THREADS; threads++)
         el_team_close(teams[threads]);
     if (totals.passed + totals.failed == 0) {

@@ -35,11 +35,11 @@ bool guarded_intact(const struct guarded *guarded);
 
 // One run of one operation: the tables, where the run happens, and what it found.
 struct check {
-    const struct el_ops *ops; // under test
-    struct el_target target;  // what weights are packed for
-    struct el_exec exec;      // of `ops`, with or without a team
-    struct el_exec ref;       // the reference's
-    enum el_precision precision;
+    const struct el_ops *ops;    // under test
+    struct el_target target;     // what weights are packed for
+    struct el_exec exec;         // of `ops`, with or without a team, or on target.device
+    struct el_exec ref;          // the reference's
+    enum el_precision precision; // of the reference
     struct draw draw;
     double tolerance; // of ops.def
     void *held[24];   // inputs of this run
@@ -61,6 +61,9 @@ void check_rows(struct check *check, const struct guarded *got, const float *wan
 void check_status(struct check *check, int status, const char *what);
 // The largest finite magnitude of each row.
 void row_magnitudes(const float *values, int64_t rows, int64_t width, float *ret_scale);
+
+// The operations of whatever device an exec is open on, for tensors of the processor (remote.c).
+extern const struct el_ops remote_ops;
 
 // Runs until it has lasted long enough, and prints the best rate: work / 1e9 per second in `unit`.
 void bench_run(struct check *check, const char *shape, double work, const char *unit,
