@@ -183,6 +183,8 @@ static int embed_stream(struct el_embedder *embedder, struct el_text_source *sou
 static int open_model(const struct el_config *config, const char *prompt, struct el_embedder **ret_embedder) {
     char *path el_auto_free = NULL;
     struct el_embedder_options options = {.precision = config->precision,
+                                          .device = config->device,
+                                          .streams = (int)config->streams,
                                           .threads = (int)config->threads,
                                           .pin = config->pin,
                                           .batch_tokens = (int)config->batch_tokens,

@@ -73,6 +73,8 @@ static void log_move(void *context, const char *text) {
 static int load(const struct el_config *config, struct el_model *model) {
     const struct el_embedder_options options = {
         .precision = config->precision,
+        .device = config->device,
+        .streams = (int)config->streams,
         .notice = log_move,
         .notice_context = model,
         .threads = (int)config->threads,
