@@ -102,7 +102,7 @@ static int parse_devices(const char *text, struct wish *ret_wishes, int *ret_cou
 static struct el_candidate *add(struct el_candidates *candidates, const char *kind, int index) {
     if (candidates->count == EL_MANAGER_CANDIDATES) return NULL;
     struct el_candidate *candidate = &candidates->all[candidates->count++];
-    *candidate = (struct el_candidate){.kind = kind, .index = index, .gpu = -1};
+    *candidate = (struct el_candidate){.kind = kind, .index = index, .gpu = -1, .device = -1};
     if (index < 0)
         SAY(candidate->id, "%s", kind);
     else
@@ -128,6 +128,12 @@ static void describe(struct el_candidate *candidate, const struct el_backend *ba
     if (!candidate->usable) SAY(candidate->reason, "%s", facts->unfit);
 }
 
+static const char *why_none(const char *kind) {
+    return el_streq(kind, "cuda") && getenv("CUDA_VISIBLE_DEVICES")
+               ? "CUDA_VISIBLE_DEVICES is set, and leaves no device"
+               : "its driver is there, but offers no device";
+}
+
 static void find_kind(struct el_candidates *candidates, const char *kind, const struct el_nvml *nvml) {
     const struct el_backend *backend = el_backend_find(kind);
     int count = 0;
@@ -143,7 +149,7 @@ static void find_kind(struct el_candidates *candidates, const char *kind, const 
         struct el_candidate *candidate = add(candidates, kind, i);
         if (candidate) describe(candidate, backend, i, nvml);
     }
-    if (count == 0) add_missing(candidates, kind, "its driver is there, but offers no device");
+    if (count == 0) add_missing(candidates, kind, why_none(kind));
 }
 
 // GPUs that NVML knows and CUDA does not offer.
@@ -215,8 +221,10 @@ static struct el_candidate *default_of(struct el_candidates *candidates, const c
 }
 
 static void choose(struct el_candidates *candidates, struct el_candidate *candidate, const char *why) {
+    if (candidate->chosen || candidates->chosen_count == EL_MANAGER_DEVICES) return;
     candidate->chosen = true;
-    candidates->mode = candidate->kind;
+    candidate->device = candidates->chosen_count++;
+    if (candidate->device == 0) candidates->mode = candidate->kind;
     SAY(candidate->reason, "%s", why);
 }
 
@@ -241,7 +249,7 @@ static int choose_index(struct el_candidates *candidates, const char *kind, int 
     instead = default_of(candidates, kind, true);
     if (!instead) return el_fail(EL_ENOENT, "no %s device: %s", kind, reason_of(candidates, kind));
     warn(candidates, "there is no %s:%d; %s is used instead", kind, index, instead->id);
-    if (!instead->chosen) choose(candidates, instead, why);
+    choose(candidates, instead, why);
     return 0;
 }
 
@@ -350,9 +358,11 @@ static int choose_auto(const struct el_manager_options *options, struct el_candi
 int el_candidates_choose(const struct el_manager_options *options, struct el_candidates *candidates) {
     candidates->mode = NULL;
     candidates->fallback[0] = '\0';
-    candidates->warning_count = 0;
-    for (int i = 0; i < candidates->count; i++)
+    candidates->chosen_count = candidates->warning_count = 0;
+    for (int i = 0; i < candidates->count; i++) {
         candidates->all[i].chosen = false;
+        candidates->all[i].device = -1;
+    }
     EL_TRY(is_auto(options) ? choose_auto(options, candidates) : choose_named(options, candidates));
     if (!candidates->mode) fall_back(options, candidates); // each of the preferred devices is unusable
     explain_the_others(options, candidates);

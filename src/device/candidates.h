@@ -8,7 +8,8 @@
 struct el_candidates {
     struct el_candidate all[EL_MANAGER_CANDIDATES];
     int count;
-    const char *mode;   // the kind that was chosen
+    const char *mode; // the kind of the default device
+    int chosen_count;
     int cpu_parts;      // devices that the processors are split into
     char fallback[640]; // "" or why auto fell to the processor
     char warnings[EL_MANAGER_WARNINGS][256];

@@ -94,11 +94,14 @@ bool el_device_is_host(const struct el_device *device) {
 
 // What each call begins and ends with.
 static int fail_lost(const struct el_device *device) {
-    return el_fail(EL_ELOST, "%s is lost", device->id);
+    return el_fail(EL_ELOST, "%s is lost: %s", device->id, device->loss);
 }
 
 static int remember(struct el_device *device, int status) {
-    if (status == EL_ELOST) atomic_store(&device->lost, true);
+    if (status == EL_ELOST && !atomic_exchange(&device->loses, true)) {
+        snprintf(device->loss, sizeof device->loss, "%s", el_error_detail());
+        atomic_store(&device->lost, true);
+    }
     return status;
 }
 

@@ -27,6 +27,8 @@ struct el_device {
     struct el_memory_pool *pool;
     void *state;                                     // the back-end's own
     atomic_bool lost;                                // it has answered EL_ELOST once
+    char loss[192];                                  // what it answered then
+    atomic_bool loses;                               // guards the writing of `loss`
     _Atomic uint64_t launches, uploaded, downloaded; // bytes
 };
 

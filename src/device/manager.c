@@ -66,12 +66,16 @@ static bool close_all(struct el_manager *manager) {
     return good;
 }
 
+static struct el_candidate *chosen_as(struct el_candidates *candidates, int device) {
+    for (int i = 0; i < candidates->count; i++)
+        if (candidates->all[i].device == device) return &candidates->all[i];
+    return NULL;
+}
+
 // Opens all that are chosen. Where auto chose one that does not open, it is marked so, to choose again.
 static int open_chosen(struct el_manager *manager, bool is_auto, bool *ret_again) {
-    struct el_candidates *candidates = &manager->candidates;
-    for (int i = 0; i < candidates->count; i++) {
-        struct el_candidate *candidate = &candidates->all[i];
-        if (!candidate->chosen || manager->count == EL_MANAGER_DEVICES) continue;
+    while (manager->count < manager->candidates.chosen_count) {
+        struct el_candidate *candidate = chosen_as(&manager->candidates, manager->count);
         int status = open_managed(manager, candidate);
         if (status == 0) continue;
         if (!is_auto || el_streq(candidate->kind, "cpu")) return el_fail_in(status, "%s", candidate->id);

@@ -35,13 +35,14 @@ struct el_candidate {
     struct el_device_facts facts;
     int gpu; // its place in NVML's count; -1: NVML does not know it
     bool usable, chosen;
+    int device;       // its i of el_manager_device; -1: not chosen
     char reason[256]; // why it was chosen or not
 };
 
 struct el_manager_report {
     const struct el_candidate *candidates;
     int candidate_count;
-    const char *mode;     // "cuda", "opencl" or "cpu": the kind that was chosen
+    const char *mode;     // "cuda", "opencl" or "cpu": the kind of the default device
     const char *fallback; // "" or, where auto fell to the processor, the line that says why
     char (*warnings)[256];
     int warning_count;
