@@ -25,14 +25,16 @@ extern "C" {
 #define EL_VERSION "0.1.0"
 
 struct el_embedder;
+struct el_manager;
 
 // A zeroed struct means the defaults.
 struct el_embedder_options {
     const char *precision; // "auto" (default), "fp32", "tf32", "fp16", "bf16", "int8"
-    // "auto" (default), "cpu", "cuda:1", "opencl:0", or several, best first: "cuda:0,cuda:1,cpu". The model
-    // is on the first; when a device is lost, it moves down the list, whose end is always cpu.
+    // "auto" (default), "cpu", "cuda:1", "opencl:0", or several, best first: "cuda:0,cuda:1". The model is on
+    // the first; when a device is lost, it moves down the list, whose end is always the processor.
     const char *device;
-    int streams; // batches in flight on a GPU; 0: 4
+    struct el_manager *manager; // devices that models share (device/manager.h); NULL: those of `device`
+    int streams;                // batches in flight on a GPU; 0: 4
     // Told of each move in a sentence, from a worker's thread; may be NULL.
     void (*notice)(void *context, const char *text);
     void *notice_context;

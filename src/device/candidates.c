@@ -182,17 +182,28 @@ static void find_processor(struct el_candidates *candidates) {
     }
 }
 
+// Loading a driver takes time and memory: a list is served by the drivers it names.
+static bool is_wanted(const struct wish *wishes, int count, const char *kind) {
+    for (int i = 0; i < count; i++)
+        if (el_streq(wishes[i].kind, kind)) return true;
+    return count == 0;
+}
+
 int el_candidates_find(const struct el_manager_options *options, const struct el_nvml *nvml,
                        struct el_candidates *ret_candidates) {
+    static const char *const drivers[] = {"cuda", "opencl"};
     struct wish wishes[EL_MANAGER_DEVICES];
     int count = 0;
     *ret_candidates = (struct el_candidates){.cpu_parts = 1};
     if (!is_auto(options)) EL_TRY(parse_devices(options->devices, wishes, &count));
     for (int i = 0; i < count; i++)
         ret_candidates->cpu_parts = EL_MAX(ret_candidates->cpu_parts, wishes[i].parts);
-    find_kind(ret_candidates, "cuda", nvml);
-    if (nvml) find_hidden(ret_candidates, nvml);
-    find_kind(ret_candidates, "opencl", NULL);
+    for (size_t i = 0; i < EL_COUNT(drivers); i++)
+        if (is_wanted(wishes, count, drivers[i]))
+            find_kind(ret_candidates, drivers[i], nvml);
+        else
+            add_missing(ret_candidates, drivers[i], "not looked for, since --device names others");
+    if (nvml && is_wanted(wishes, count, "cuda")) find_hidden(ret_candidates, nvml);
     add_missing(ret_candidates, "mps", "Apple's Metal is not available on Linux");
     find_processor(ret_candidates);
     return 0;

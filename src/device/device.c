@@ -55,6 +55,7 @@ int el_device_open(const char *backend_name, int index, const struct el_device_o
     if (!backend) return unknown_backend(backend_name);
     struct el_device *device = NULL;
     EL_TRY(el_zalloc(1, sizeof *device, &device));
+    atomic_init(&device->references, 1);
     device->backend = backend;
     device->index = index;
     if (options) device->options = *options;
@@ -81,8 +82,13 @@ int el_device_open_id(const char *id, const struct el_device_options *options,
     return el_device_open(el_streq(name, "cpu") ? "host" : name, (int)index, options, ret_device);
 }
 
+struct el_device *el_device_ref(struct el_device *device) {
+    atomic_fetch_add(&device->references, 1);
+    return device;
+}
+
 void el_device_close(struct el_device *device) {
-    if (!device) return;
+    if (!device || atomic_fetch_sub(&device->references, 1) > 1) return;
     el_pool_close(device->pool);
     device->backend->close(device);
     el_free(device);

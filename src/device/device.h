@@ -17,7 +17,7 @@ struct el_device_options {
     uint64_t budget; // bytes that the pool may take; 0: what the device has
 };
 
-// A device that is open. Owned by who opened it; calls on it may come from any thread.
+// A device that is open. Calls on it may come from any thread.
 struct el_device {
     const struct el_backend *backend;
     int index;
@@ -25,7 +25,8 @@ struct el_device {
     struct el_device_options options;
     struct el_device_facts facts;
     struct el_memory_pool *pool;
-    void *state;                                     // the back-end's own
+    void *state; // the back-end's own
+    atomic_int references;
     atomic_bool lost;                                // it has answered EL_ELOST once
     char loss[192];                                  // what it answered then
     atomic_bool loses;                               // guards the writing of `loss`
@@ -63,7 +64,9 @@ int el_device_open(const char *backend_name, int index, const struct el_device_o
 // By its name: "cuda:1", "opencl:0", "cpu" (the host's processors); a back-end alone is its first device.
 // EL_EINVAL for what is no name.
 int el_device_open_id(const char *id, const struct el_device_options *options, struct el_device **ret_device);
-// Nothing of it may be in use any more.
+// A device is shared by all who hold a reference; opening gives the first, el_device_close gives one back,
+// and the last closes it: nothing of it may be in use then.
+struct el_device *el_device_ref(struct el_device *device);
 void el_device_close(struct el_device *device);
 bool el_device_is_host(const struct el_device *device);
 

@@ -140,10 +140,15 @@ void el_manager_close(struct el_manager *manager) {
     el_free(manager);
 }
 
-int el_manager_reopen(struct el_manager *manager, int i) {
+// `if_lost`: unless another has opened it again already.
+static int reopen(struct el_manager *manager, int i, bool if_lost) {
     struct el_managed *managed = &manager->devices[i];
     int status = 0;
     pthread_rwlock_wrlock(&managed->lock);
+    if (if_lost && managed->device && !atomic_load(&managed->device->lost)) {
+        pthread_rwlock_unlock(&managed->lock);
+        return 0;
+    }
     if (!close_device(managed)) {
         status =
             el_fail(EL_ELOST, "%s hangs, and cannot be opened again by this process", managed->candidate->id);
@@ -159,6 +164,30 @@ int el_manager_reopen(struct el_manager *manager, int i) {
     snprintf(managed->problem, sizeof managed->problem, "%s", status < 0 ? el_error_detail() : "");
     pthread_rwlock_unlock(&managed->lock);
     return status;
+}
+
+int el_manager_reopen(struct el_manager *manager, int i) {
+    return reopen(manager, i, false);
+}
+
+static int index_of(const struct el_manager *manager, const char *id) {
+    for (int i = 0; i < manager->count; i++)
+        if (el_streq(manager->devices[i].candidate->id, id)) return i;
+    return -1;
+}
+
+int el_manager_acquire(struct el_manager *manager, const char *id, struct el_device **ret_device) {
+    const int i = index_of(manager, id);
+    if (i < 0) return el_device_open_id(id, NULL, ret_device);
+    struct el_managed *managed = &manager->devices[i];
+    struct el_device *device = NULL;
+    EL_TRY(reopen(manager, i, true));
+    pthread_rwlock_rdlock(&managed->lock);
+    if (managed->device) device = el_device_ref(managed->device);
+    pthread_rwlock_unlock(&managed->lock);
+    if (!device) return el_fail(EL_ELOST, "%s is lost", id);
+    *ret_device = device;
+    return 0;
 }
 
 // ---- what there is ----

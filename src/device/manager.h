@@ -68,9 +68,13 @@ int el_manager_count(const struct el_manager *manager);            // devices in
 struct el_device *el_manager_device(struct el_manager *manager, int i);
 const struct el_candidate *el_manager_candidate(const struct el_manager *manager, int i); // of device i
 
-// Closes device i and opens it again, with a new el_device: for one that is lost. Nothing of the old one may
-// be in use: its buffers, streams and events are closed before. EL_ELOST: it is gone, or hangs; there is no
-// device i then, until a later try works. EL_ENOMEM: the same.
+// A reference to the device in use of that name, opened again first if it was lost; another name is opened
+// for the caller alone. el_device_close gives it back. EL_ELOST, EL_ENOMEM, and what el_device_open_id says.
+int el_manager_acquire(struct el_manager *manager, const char *id, struct el_device **ret_device);
+
+// Closes device i and opens it again, with a new el_device: for one that is lost. Others who
+// hold a reference to the old one keep it, lost as it is, until they close it. EL_ELOST: it is gone, or
+// hangs; there is no device i then, until a later try works. EL_ENOMEM: the same.
 int el_manager_reopen(struct el_manager *manager, int i);
 
 // ---- health ----

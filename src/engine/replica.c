@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "device/manager.h"
 #include "ops/ops.h"
 
 enum { SAME_DEVICE_TRIES = 2 }; // how often a device that was lost is opened again before the next is taken
@@ -66,8 +67,7 @@ static void show(struct el_replica *replica) {
 // Opens devices[place] and loads the model there. `strict`: in the precision that was asked for.
 static int enter_device(struct el_replica *replica, bool strict) {
     const struct el_replica_options *options = &replica->options;
-    const struct el_device_options device = {.budget = options->budget};
-    int status = el_device_open_id(replica->devices[replica->place], &device, &replica->device);
+    int status = el_manager_acquire(options->manager, replica->devices[replica->place], &replica->device);
     if (status == 0) status = init_target(replica, strict, &replica->target);
     if (status == 0) status = options->load(options->context, &replica->target, &replica->model);
     if (status < 0) leave_device(replica);

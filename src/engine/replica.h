@@ -10,13 +10,14 @@
 
 #include "ops/exec.h"
 
+struct el_manager;
 struct el_replica;
 
 struct el_replica_options {
+    struct el_manager *manager;  // of whom devices are asked; must outlive the replica
     const char *const *devices;  // "cuda:1", "opencl:0", "cpu": in order of preference; copied
     int device_count;            // >= 1
     enum el_precision precision; // a device of the list's rest that lacks it gets auto
-    uint64_t budget;             // bytes of device memory; 0: what there is
     int workers;                 // threads that may call el_replica_run at once
     // Loads the model for a target and unloads it; one call at a time.
     int (*load)(void *context, const struct el_target *target, void **ret_model);

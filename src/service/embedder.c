@@ -4,19 +4,19 @@
 #include "service/embedder.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "device/manager.h"
 #include "model/bert.h"
 #include "ops/ops.h"
 
 // Activations of so many tokens stay in a core's L2; the fastest measured of 64 to 512 (docs/engine.md).
 enum { HOST_BATCH_TOKENS = 128 };
 // Enough rows for every multiprocessor; to be tuned on the GPU at hand.
-enum { DEVICE_BATCH_TOKENS = 8192, STREAMS = 4, MOST_DEVICES = 64 };
+enum { DEVICE_BATCH_TOKENS = 8192, STREAMS = 4 };
 
 // One batch on its way through the model.
 struct work {
@@ -83,30 +83,35 @@ static void moved(void *context, const char *text) {
     if (embedder->notice) embedder->notice(embedder->notice_context, text);
 }
 
-// The list that `text` names, the processor last, into ret_devices[MOST_DEVICES]; names lie in *buffer.
-static int list_devices(const char *text, char **buffer, const char **ret_devices, int *ret_count) {
-    int count = 0;
-    EL_TRY(el_strdup(!text || el_streq(text, "auto") ? "cpu" : text, buffer));
-    char *rest = *buffer;
-    for (char *name; (name = strsep(&rest, ","));) {
-        if (count == MOST_DEVICES - 1) return el_fail(EL_EINVAL, "more than %d devices", MOST_DEVICES - 1);
-        ret_devices[count++] = name;
+static int open_manager(struct el_embedder *embedder, const struct el_embedder_options *options) {
+    const struct el_manager_options manager = {.devices = options->device};
+    if (options->manager) {
+        embedder->manager = options->manager;
+        return 0;
     }
-    ret_devices[count++] = "cpu";
-    *ret_count = count;
+    EL_TRY(el_manager_open(&manager, &embedder->own_manager));
+    embedder->manager = embedder->own_manager;
     return 0;
 }
 
+// The manager's devices in its order, then the processor.
+static int list_devices(struct el_manager *manager, const char *ret_devices[EL_MANAGER_DEVICES + 1]) {
+    const int count = el_manager_count(manager);
+    for (int i = 0; i < count; i++)
+        ret_devices[i] = el_manager_candidate(manager, i)->id;
+    ret_devices[count] = "cpu";
+    return count + 1;
+}
+
 static int open_replica(struct el_embedder *embedder, const struct el_embedder_options *options) {
-    el_auto_free char *buffer = NULL;
-    const char *devices[MOST_DEVICES];
-    int count = 0;
+    const char *devices[EL_MANAGER_DEVICES + 1];
     enum el_precision precision = EL_PRECISION_AUTO;
     if (options->precision) EL_TRY(el_precision_parse(options->precision, &precision));
-    EL_TRY(list_devices(options->device, &buffer, devices, &count));
+    EL_TRY(open_manager(embedder, options));
     const struct el_replica_options replica = {
+        .manager = embedder->manager,
         .devices = devices,
-        .device_count = count,
+        .device_count = list_devices(embedder->manager, devices),
         .precision = precision,
         .workers = EL_MAX(embedder->threads, embedder->streams),
         .load = load_model,
@@ -202,6 +207,7 @@ void el_embedder_close(struct el_embedder *embedder) {
     if (!embedder) return;
     el_batcher_close(embedder->batcher);
     el_replica_close(embedder->replica);
+    el_manager_close(embedder->own_manager);
     el_tokenizer_close(embedder->tokenizer);
     el_sentence_config_done(&embedder->sentence);
     el_free(embedder->path);

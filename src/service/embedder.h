@@ -23,7 +23,9 @@ struct el_embedder {
     struct el_bert_config bert_config;
     struct el_sentence_config sentence;
     struct el_tokenizer *tokenizer;
-    struct el_replica *replica; // of a struct el_bert
+    struct el_manager *manager;     // of whom devices are asked
+    struct el_manager *own_manager; // the same, when it is not shared; or NULL
+    struct el_replica *replica;     // of a struct el_bert
     struct el_batcher *batcher;
     int threads, streams, max_tokens;
     int64_t batch_tokens; // 0: the device's default
