@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "device/pool.h"
+#include "device/stream_trace.h"
 
 extern const struct el_backend el_backend_cuda, el_backend_opencl, el_backend_host;
 
@@ -149,6 +150,7 @@ int el_stream_open(struct el_device *device, struct el_stream *ret_stream) {
     struct el_stream stream = {.device = device};
     if (atomic_load(&device->lost)) return fail_lost(device);
     EL_TRY(remember(device, device->backend->stream_open(device, &stream)));
+    stream.number = atomic_fetch_add(&device->streams, 1);
     *ret_stream = stream;
     return 0;
 }
@@ -157,40 +159,54 @@ void el_stream_close(struct el_stream *stream) {
     if (!stream->device) return;
     if (stream->deferred) el_stream_sync(stream); // in vain on a lost device, where nothing runs any more
     el_pool_give_all(stream->device->pool, &stream->deferred);
+    el_stream_trace_close(stream);
     stream->device->backend->stream_close(stream);
     *stream = (struct el_stream){0};
 }
 
+// What a copy or launch begins and ends with.
+static int begin(struct el_stream *stream, enum el_track track, const char *name, size_t bytes) {
+    if (atomic_load(&stream->device->lost)) return fail_lost(stream->device);
+    if (stream->device->trace) el_stream_trace_begin(stream, track, name, bytes);
+    return 0;
+}
+
+static int end(struct el_stream *stream, int status) {
+    if (stream->trace) el_stream_trace_end(stream, status);
+    return remember(stream->device, status);
+}
+
 int el_stream_upload(struct el_stream *stream, void *to, const void *host, size_t size) {
-    struct el_device *device = stream->device;
     if (size == 0) return 0;
-    atomic_fetch_add(&device->uploaded, size);
-    CALL(device, device->backend->upload(stream, to, host, size));
+    EL_TRY(begin(stream, EL_TRACK_COPY, "upload", size));
+    atomic_fetch_add(&stream->device->uploaded, size);
+    return end(stream, stream->device->backend->upload(stream, to, host, size));
 }
 
 int el_stream_download(struct el_stream *stream, void *host, const void *from, size_t size) {
-    struct el_device *device = stream->device;
     if (size == 0) return 0;
-    atomic_fetch_add(&device->downloaded, size);
-    CALL(device, device->backend->download(stream, host, from, size));
+    EL_TRY(begin(stream, EL_TRACK_COPY, "download", size));
+    atomic_fetch_add(&stream->device->downloaded, size);
+    return end(stream, stream->device->backend->download(stream, host, from, size));
 }
 
 int el_stream_copy(struct el_stream *stream, void *to, const void *from, size_t size) {
-    struct el_device *device = stream->device;
     if (size == 0) return 0;
-    CALL(device, device->backend->copy(stream, to, from, size));
+    EL_TRY(begin(stream, EL_TRACK_COPY, "copy", size));
+    return end(stream, stream->device->backend->copy(stream, to, from, size));
 }
 
 int el_stream_launch(struct el_stream *stream, const struct el_launch *launch) {
-    struct el_device *device = stream->device;
-    atomic_fetch_add(&device->launches, 1);
-    CALL(device, device->backend->launch(stream, launch));
+    EL_TRY(begin(stream, EL_TRACK_COMPUTE, el_kernels[launch->kernel].name, 0));
+    atomic_fetch_add(&stream->device->launches, 1);
+    return end(stream, stream->device->backend->launch(stream, launch));
 }
 
 int el_stream_sync(struct el_stream *stream) {
     struct el_device *device = stream->device;
     if (atomic_load(&device->lost)) return fail_lost(device);
     int status = remember(device, device->backend->sync(stream));
+    if (stream->trace) el_stream_trace_resolve(stream, status);
     el_pool_give_all(device->pool, &stream->deferred);
     return status;
 }
@@ -209,6 +225,7 @@ int el_stream_record(struct el_stream *stream, struct el_event *event) {
 
 int el_stream_wait(struct el_stream *stream, struct el_event *event) {
     struct el_device *device = stream->device;
+    if (device->trace) el_stream_trace_touch(stream);
     CALL(device, device->backend->wait(stream, event));
 }
 

@@ -11,6 +11,8 @@
 struct el_memory_pool; // pool.h
 struct el_pool_account;
 struct el_pool_block;
+struct el_stream_trace; // stream_trace.h
+struct el_trace;        // trace.h
 
 struct el_device_options {
     int parts;       // host: how many devices the processors are split into; 0 is 1
@@ -25,7 +27,9 @@ struct el_device {
     struct el_device_options options;
     struct el_device_facts facts;
     struct el_memory_pool *pool;
-    void *state; // the back-end's own
+    struct el_trace *trace; // of its streams; set by who opened it, before them; outlives them. NULL: none
+    atomic_int streams;     // opened so far
+    void *state;            // the back-end's own
     atomic_int references;
     atomic_bool lost;                                // it has answered EL_ELOST once
     char loss[192];                                  // what it answered then
@@ -37,7 +41,9 @@ struct el_device {
 struct el_stream {
     struct el_device *device;
     void *state;                    // the back-end's own
+    int number;                     // of the device's streams, from 0, in the order of their opening
     struct el_pool_block *deferred; // given back to the pool at the next sync
+    struct el_stream_trace *trace;  // NULL: nothing traced yet
 };
 
 struct el_event {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "device/trace.h"
 
 enum { DETAIL_SIZE = 512 }; // bytes; a longer detail is cut
 
@@ -34,6 +35,7 @@ struct queue {
 struct lane {
     struct el_stream stream;
     int index;
+    int track; // of the device's trace; 0: no span yet
     pthread_t thread;
 
     atomic_bool is_closing;
@@ -138,19 +140,31 @@ static int run(const struct el_operation *operation, struct el_stream *stream) {
     return status < 0 ? el_stream_settle(stream, status) : el_stream_sync(stream);
 }
 
+// The span of an operation, from its first call to the end of its work.
+static void trace_operation(struct lane *lane, const char *name, uint64_t began_ns, uint64_t ended_ns) {
+    const struct el_device *device = lane->stream.device;
+    char track[64];
+    if (!device->trace) return;
+    snprintf(track, sizeof track, "%s stream %d operations", device->id, lane->stream.number);
+    if (lane->track == 0) lane->track = el_trace_track(device->trace, track);
+    el_trace_span(device->trace, lane->track, name ? name : "operation", began_ns, ended_ns, 0);
+}
+
 static void execute(struct lane *lane, struct el_future *future) {
     const uint64_t began = el_now_ns();
     pthread_mutex_lock(&lane->lock);
     lane->began_ns = began;
     pthread_mutex_unlock(&lane->lock);
     int status = run(&future->operation, &lane->stream);
+    const uint64_t ended = el_now_ns();
     pthread_mutex_lock(&lane->lock);
     lane->began_ns = 0;
-    lane->stats.busy_ns += el_now_ns() - began;
+    lane->stats.busy_ns += ended - began;
     lane->stats.done++;
     lane->stats.failed += status < 0;
     pthread_mutex_unlock(&lane->lock);
-    complete(future, status);
+    complete(future, status); // first: tracing may change the detail
+    trace_operation(lane, future->operation.name, began, ended);
 }
 
 // Waits for the next operation; NULL when the lane closes and has none left.
