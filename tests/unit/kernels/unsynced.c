@@ -3,6 +3,7 @@
 #include "unsynced.h"
 #include "lanes.h"
 
+#define STORE_F32
 #define el_lane_sync unsynced_sync
 #define el_c_kernels_f32 unsynced_kernels
 #include "stored.c"
