@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "common/late_backend.h"
 #include "device/executor.h"
 #include "device/pool.h"
-#include "late_backend.h"
 
 static struct el_device late;
 static struct el_device *device; // what the group's tests run on

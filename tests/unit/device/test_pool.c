@@ -13,8 +13,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "common/late_backend.h"
 #include "device/pool.h"
-#include "late_backend.h"
 
 #define MB ((size_t)1 << 20)
 

@@ -11,8 +11,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "common/late_backend.h"
 #include "device/staging.h"
-#include "late_backend.h"
 
 enum { BLOCK = 1024, BIGGEST = 10 * BLOCK };
 

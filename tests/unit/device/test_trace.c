@@ -19,10 +19,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "common/late_backend.h"
 #include "device/executor.h"
 #include "device/pool.h"
 #include "device/trace.h"
-#include "late_backend.h"
 
 #define MS UINT64_C(1000000)
 

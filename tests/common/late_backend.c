@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The late back-end: each stream keeps its operations until a sync, of this stream or of one that waits for
 // an event of it, has them done in order.
-#include "late_backend.h"
+#include "common/late_backend.h"
 
 #include <assert.h>
 #include <pthread.h>
