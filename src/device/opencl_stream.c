@@ -173,7 +173,7 @@ static int set_arg(struct el_device *device, struct cl_kernel *kernel, cl_uint i
     switch (arg->kind) {
     case 'm':
         EL_TRY(buffer_at(device, arg->memory, parts, &buffer));
-        code = cl->api.clSetKernelArg(kernel, index, sizeof(void *), buffer ? &buffer : NULL);
+        code = cl->api.clSetKernelArg(kernel, index, sizeof(void *), &buffer);
         break;
     case 'i':
         code = cl->api.clSetKernelArg(kernel, index, sizeof arg->i32, &arg->i32);
