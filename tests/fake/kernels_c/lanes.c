@@ -96,6 +96,7 @@ static struct crew *take_crew(enum el_lane_order *ret_order) {
     pthread_mutex_unlock(&lock);
     if (!crew) crew = open_crew();
     crew->random = seed;
+    crew->self = (struct el_fiber){0}; // another thread may have had the crew
     return crew;
 }
 
