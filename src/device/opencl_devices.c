@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenCL's devices of all platforms in one order, and what each says of itself.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,6 +12,12 @@
 enum { MAX_PLATFORMS = 16, TEXT_SIZE = 8192 };
 
 // ---- the list ----
+
+static void platform_name(const struct el_opencl_api *api, struct cl_platform *platform, char *ret_name,
+                          size_t size) {
+    if (api->clGetPlatformInfo(platform, CL_PLATFORM_NAME, size, ret_name, NULL) != CL_SUCCESS)
+        ret_name[0] = '\0';
+}
 
 static bool is_usable(const struct el_opencl_api *api, struct cl_device *device) {
     return el_opencl_number(api, device, CL_DEVICE_AVAILABLE) &&
@@ -27,9 +34,19 @@ static void add_devices(const struct el_opencl_api *api, struct cl_platform *pla
         if (is_usable(api, devices[i])) list->devices[list->count++] = devices[i];
 }
 
-int el_opencl_list(const struct el_opencl_api *api, struct el_opencl_list *ret_list) {
+struct platform {
+    struct cl_platform *platform;
+    char name[128];
+};
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const struct platform *)a)->name, ((const struct platform *)b)->name);
+}
+
+// Sorted by name, since loaders give them in the order in which a folder happens to list its files.
+static int list_platforms(const struct el_opencl_api *api, struct platform *ret_platforms,
+                          cl_uint *ret_count) {
     struct cl_platform *platforms[MAX_PLATFORMS];
-    struct el_opencl_list list = {0};
     cl_uint count = 0;
     cl_int code = api->clGetPlatformIDs(MAX_PLATFORMS, platforms, &count);
     if (code == CL_PLATFORM_NOT_FOUND_KHR || (code == CL_SUCCESS && count == 0))
@@ -39,10 +56,24 @@ int el_opencl_list(const struct el_opencl_api *api, struct el_opencl_list *ret_l
         return el_fail(EL_EUNSUPPORTED, "clGetPlatformIDs failed with %s (%d)", el_opencl_code_text(code),
                        code);
     count = EL_MIN(count, MAX_PLATFORMS);
+    for (cl_uint i = 0; i < count; i++) {
+        ret_platforms[i].platform = platforms[i];
+        platform_name(api, platforms[i], ret_platforms[i].name, sizeof ret_platforms[i].name);
+    }
+    qsort(ret_platforms, count, sizeof *ret_platforms, by_name);
+    *ret_count = count;
+    return 0;
+}
+
+int el_opencl_list(const struct el_opencl_api *api, struct el_opencl_list *ret_list) {
+    struct platform platforms[MAX_PLATFORMS];
+    struct el_opencl_list list = {0};
+    cl_uint count = 0;
+    EL_TRY(list_platforms(api, platforms, &count));
     for (cl_uint i = 0; i < count; i++)
-        add_devices(api, platforms[i], CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR, &list);
+        add_devices(api, platforms[i].platform, CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR, &list);
     for (cl_uint i = 0; i < count; i++)
-        add_devices(api, platforms[i], CL_DEVICE_TYPE_CPU, &list);
+        add_devices(api, platforms[i].platform, CL_DEVICE_TYPE_CPU, &list);
     *ret_list = list;
     return 0;
 }
@@ -83,13 +114,13 @@ bool el_opencl_has_extension(const struct el_opencl_api *api, struct cl_device *
 // "OpenCL 3.0, NVIDIA CUDA 535.54": the version of the language, the platform and its own.
 static void driver_text(const struct el_opencl_api *api, struct cl_device *device,
                         struct el_device_facts *facts) {
-    char version[256], driver[64], platform_name[128] = "";
+    char version[256], driver[64], name[128] = "";
     struct cl_platform *platform = NULL;
     read_text(api, device, CL_DEVICE_VERSION, version, sizeof version);
     read_text(api, device, CL_DRIVER_VERSION, driver, sizeof driver);
     if (api->clGetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof(void *), &platform, NULL) == CL_SUCCESS)
-        api->clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof platform_name, platform_name, NULL);
-    snprintf(facts->driver, sizeof facts->driver, "%.10s, %.44s %.36s", version, platform_name, driver);
+        platform_name(api, platform, name, sizeof name);
+    snprintf(facts->driver, sizeof facts->driver, "%.10s, %.44s %.36s", version, name, driver);
 }
 
 static void pci_text(const struct el_opencl_api *api, struct cl_device *device,
