@@ -105,7 +105,9 @@ static void write_report(struct el_manager *manager) {
 static int open_manager(struct el_manager *manager, const struct el_manager_options *options) {
     const bool is_auto = !options->devices || el_streq(options->devices, "auto");
     manager->budget = options->budget;
-    int status = el_nvml_open(&manager->nvml);
+    int status = is_auto || strstr(options->devices, "cuda")
+                     ? el_nvml_open(&manager->nvml)
+                     : el_fail(EL_EUNSUPPORTED, "not looked for, since --device names no GPU of CUDA");
     if (status == EL_ENOMEM) return status;
     if (status < 0) snprintf(manager->nvml_problem, sizeof manager->nvml_problem, "%s", el_error_detail());
     EL_TRY(el_candidates_find(options, manager->nvml, &manager->candidates));

@@ -76,15 +76,13 @@ static int enter_device(struct el_replica *replica, bool strict) {
 
 // ---- moving ----
 
-static void tell(const struct el_replica *replica, const char *lost, const char *why) {
-    char text[640];
-    if (!replica->options.notice) return;
+static void say_move(const struct el_replica *replica, const char *lost, const char *why, char *text,
+                     size_t size) {
     if (replica->device)
-        snprintf(text, sizeof text, "%s was lost (%s); the model was loaded again on %s (%s)", lost, why,
+        snprintf(text, size, "%s was lost (%s); the model was loaded again on %s (%s)", lost, why,
                  replica->device->id, replica->device->facts.name);
     else
-        snprintf(text, sizeof text, "%s was lost (%s), and no other device is left", lost, why);
-    replica->options.notice(replica->options.context, text);
+        snprintf(text, size, "%s was lost (%s), and no other device is left", lost, why);
 }
 
 // The same device again, a few times, then down the list.
@@ -98,6 +96,27 @@ static void find_place(struct el_replica *replica) {
     }
 }
 
+// Away from the device at `place`, whose loss is this thread's last error. Nobody is in, and nobody comes in
+// before it ends; the lock is not held, so that others can ask meanwhile how it stands.
+static int leave_lost(struct el_replica *replica) {
+    char why[256], text[640];
+    const char *lost = replica->devices[replica->place];
+    snprintf(why, sizeof why, "%s", el_error_detail());
+    leave_device(replica);
+    find_place(replica);
+    say_move(replica, lost, why, text, sizeof text);
+    int status = replica->device ? 0 : el_fail_copy(EL_ELOST, text);
+
+    pthread_mutex_lock(&replica->lock);
+    replica->moves++;
+    replica->moving = false;
+    show(replica);
+    pthread_cond_broadcast(&replica->changed);
+    pthread_mutex_unlock(&replica->lock);
+    if (replica->options.notice) replica->options.notice(replica->options.context, text);
+    return status;
+}
+
 // Moves away from the device that call number `seen` found lost, unless another has done so. Locked; the
 // error's detail is this thread's.
 static int move(struct el_replica *replica, uint64_t seen) {
@@ -107,21 +126,10 @@ static int move(struct el_replica *replica, uint64_t seen) {
     replica->moving = true;
     while (replica->running > 0)
         pthread_cond_wait(&replica->changed, &replica->lock);
-    pthread_mutex_unlock(&replica->lock); // nobody else is in while it moves
-
-    char why[256];
-    const char *lost = replica->devices[replica->place];
-    snprintf(why, sizeof why, "%s", el_error_detail());
-    leave_device(replica);
-    find_place(replica);
-    tell(replica, lost, why);
-
+    pthread_mutex_unlock(&replica->lock);
+    int status = leave_lost(replica);
     pthread_mutex_lock(&replica->lock);
-    replica->moves++;
-    replica->moving = false;
-    show(replica);
-    pthread_cond_broadcast(&replica->changed);
-    return replica->device ? 0 : el_fail(EL_ELOST, "%s: %s; no other device is left", lost, why);
+    return status;
 }
 
 // ---- running ----
@@ -185,6 +193,7 @@ int el_replica_open(const struct el_replica_options *options, struct el_replica 
     pthread_cond_init(&replica->changed, NULL);
     int status = copy_devices(replica, options);
     if (status == 0) status = enter_device(replica, true);
+    if (status == EL_ELOST) status = leave_lost(replica);
     if (status < 0) {
         el_replica_close(replica);
         return status;

@@ -27,7 +27,7 @@ struct el_replica_options {
     void *context;
 };
 
-// EL_ENOENT, EL_EUNSUPPORTED, EL_ENOMEM, EL_ELOST of the first device: nothing moves while opening.
+// EL_ENOENT, EL_EUNSUPPORTED, EL_ENOMEM of the first device; EL_ELOST: none is left.
 int el_replica_open(const struct el_replica_options *options, struct el_replica **ret_replica);
 void el_replica_close(struct el_replica *replica); // no call may be running
 

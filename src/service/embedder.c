@@ -79,7 +79,7 @@ static void fit_batcher(struct el_embedder *embedder) {
 
 static void moved(void *context, const char *text) {
     struct el_embedder *embedder = context;
-    fit_batcher(embedder);
+    if (embedder->batcher) fit_batcher(embedder); // else it is opening
     if (embedder->notice) embedder->notice(embedder->notice_context, text);
 }
 

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Torture of devices: on a machine with two GPUs (the fake driver), the N-th allocation, copy, launch or wait
+// of a model that loads and embeds fails, for every N, in every way a GPU fails. The vectors come all the
+// same, and right: from the device opened again, from the other GPU, or from the processor; only memory that
+// is short while loading may end in EL_ENOMEM. Nothing is left behind, nothing hangs.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// cmocka.h wants the four above
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../unit/device/fake_run.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "common/tiny_model.h"
+#include "eleanor/eleanor.h"
+#include "service/embed.h"
+
+enum { MANY = 3, DEADLINE_S = 120 };
+
+static char *model;
+static const struct el_text texts[MANY] = {{"the cat sat on the mat .", 24}, {"a dog", 5}, {"zzz", 3}};
+static float expected[MANY * TINY_HIDDEN];
+
+static const char *const openings[] = {"cuCtxCreate", "cuMemAlloc", "cuMemHostAlloc", NULL};
+static const char *const allocations[] = {"cuMemAlloc", "cuMemHostAlloc", NULL};
+static const char *const copies[] = {"cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", NULL};
+static const char *const launches[] = {"cuLaunchKernel", NULL};
+static const char *const syncs[] = {"cuStreamSynchronize", NULL};
+
+static int prepare(void **state) {
+    (void)state;
+    const struct el_embedder_options options = {.precision = "fp32", .device = "cpu", .threads = 1};
+    struct el_embedder *embedder = NULL;
+    model = tiny_model_write(EL_F32);
+    assert_int_equal(el_embedder_open(model, &options, &embedder), 0);
+    assert_int_equal(el_embed(embedder, texts, MANY, expected), 0);
+    el_embedder_close(embedder);
+    return 0;
+}
+
+static int clean(void **state) {
+    (void)state;
+    tiny_model_remove(model);
+    return 0;
+}
+
+static void note(void *context, const char *text) {
+    (void)context;
+    if (getenv("EL_VERBOSE")) fprintf(stderr, "    %s\n", text);
+}
+
+static bool is_right(const float *vectors) {
+    for (int i = 0; i < MANY * TINY_HIDDEN; i++)
+        if (!(fabsf(vectors[i] - expected[i]) < 1e-4f)) return false;
+    return true;
+}
+
+static int embed_on(const char *devices) {
+    const struct el_embedder_options options = {
+        .precision = "fp32", .device = devices, .threads = 1, .streams = 2, .notice = note};
+    struct el_embedder *embedder = NULL;
+    float got[MANY * TINY_HIDDEN] = {0};
+    alarm(DEADLINE_S);
+    RUN_TRY(el_embedder_open(model, &options, &embedder));
+    int status = 0;
+    for (int i = 0; i < 2 && status == 0; i++) {
+        status = el_embed(embedder, texts, MANY, got);
+        if (status == 0) RUN_CHECK(is_right(got));
+    }
+    el_embedder_close(embedder);
+    return status < 0 ? run_exit_code(status) : 0;
+}
+
+static int embed_on_two(void) {
+    return embed_on("cuda:0,cuda:1");
+}
+
+static long count(const json_t *report, const char *const *functions) {
+    long sum = 0;
+    for (; *functions; functions++)
+        sum += run_calls(report, *functions);
+    return sum;
+}
+
+// Calls of a run in which nothing fails, and what it opens.
+static long opened;
+static long count_calls(const char *const *functions) {
+    const struct fake_run run = {.machine = "dual-3090-nvlink"};
+    json_t *report = NULL;
+    assert_int_equal(run_on_fake(&run, embed_on_two, &report), 0);
+    const long calls = count(report, functions);
+    opened = count(report, openings);
+    assert_int_equal(run_left(report), 0);
+    json_decref(report);
+    assert_true(calls > 0);
+    return calls;
+}
+
+// Fails call `what` number N of GPU 0 with `outcome`, for all N up to `calls`, every `step`-th of them. That
+// it came to that shows in what was opened, or tried, once more.
+static void torture(const char *what, const char *outcome, long calls, long step) {
+    long refused = 0, recovered = 0;
+    for (long nth = 1; nth <= calls; nth += step) {
+        char fail[64];
+        json_t *report = NULL;
+        snprintf(fail, sizeof fail, "0:%s:%ld:%s", what, nth, outcome);
+        const struct fake_run run = {.machine = "dual-3090-nvlink", .fail = fail};
+        const int code = run_on_fake(&run, embed_on_two, &report);
+        const long left = run_left(report);
+        recovered += code == 0 && count(report, openings) > opened;
+        json_decref(report);
+        const bool may_refuse = code == -EL_ENOMEM || code == -EL_ELOST; // while opening: nothing moves yet
+        if ((code != 0 && !may_refuse) || left > 0)
+            print_error("%s: exit code %d, %ld left\n", fail, code, left);
+        assert_true(code == 0 || may_refuse);
+        assert_int_equal(left, 0);
+        refused += code != 0;
+    }
+    print_message("%s %s: %ld calls, every %ld. failed: %ld recovered, %ld refused\n", what, outcome, calls,
+                  step, recovered, refused);
+    assert_true(recovered > 0);
+}
+
+static void allocations_that_fail(void **state) {
+    (void)state;
+    torture("alloc", "oom", count_calls(allocations), 1);
+}
+
+static void copies_that_fail(void **state) {
+    (void)state;
+    const long calls = count_calls(copies);
+    torture("copy", "lost", calls, 3);
+    torture("copy", "off-the-bus", calls, 3);
+}
+
+static void launches_that_fail(void **state) {
+    (void)state;
+    const long calls = count_calls(launches);
+    torture("launch", "lost", calls, 1);
+    torture("launch", "off-the-bus", calls, 3);
+}
+
+static void waits_that_fail(void **state) {
+    (void)state;
+    const long calls = count_calls(syncs);
+    torture("sync", "lost", calls, 3);
+    torture("sync", "ecc", calls, 3);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocations_that_fail),
+        cmocka_unit_test(copies_that_fail),
+        cmocka_unit_test(launches_that_fail),
+        cmocka_unit_test(waits_that_fail),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean);
+}
