@@ -3,17 +3,20 @@
 // into PTX by clang or nvcc, without a toolkit header), as OpenCL C 1.2 (without cl_khr_fp16), and as C17,
 // where lanes are fibers (tests/fake/kernels_c). The lives differ in this file alone.
 //
-//   KERNEL(name)             begins a kernel: its symbol is name_store, its lanes are those of kernels.def
-//   FUNCTION                 begins any other function
-//   GLOBAL, LOCAL            where a pointer points: memory of the device, memory of the group
-//   LOCAL_ARRAY(t, x, dims)  memory of the group, declared first in a kernel; unset, aligned to 16 bytes
-//   LANE, GROUP(i), GROUPS   place of the lane in its group, of the group in the launch; groups along axis 0
-//   SYNC                     all lanes of the group meet; behind it they see what was written to LOCAL before
-//   it S                        the store type: f32, f16 or bf16 load, store              one S as a float; a
-//   store rounds to nearest even, and NaN stays NaN load4, store4            four neighbours of them, aligned
-//   to their size F4                       four floats .x .y .z .w: moved at once, computed one by one EXP,
-//   SQRT, FMA, INFINITE, FLOAT_BITS, BITS_FLOAT, ATOMIC_ADD (returns what was there) UNROLL before a loop
-//   whose counts are constants, for arrays that shall live in registers
+//   KERNEL(name)         begins a kernel: its symbol is name_store, its lanes are those of kernels.def
+//   FUNCTION             begins any other function
+//   GLOBAL, LOCAL        where a pointer points: memory of the device, memory of the group
+//   LOCAL_ARRAY(t,x,dim) memory of the group, declared first in a kernel; unset, aligned to 16 bytes
+//   LANE, GROUP(i)       place of the lane in its group, of the group in the launch
+//   GROUPS               how many groups there are along axis 0
+//   SYNC                 all lanes of the group meet; behind it they see what was written to LOCAL before
+//   S                    the store type: f32, f16 or bf16
+//   load, store          one S as a float; a store rounds to nearest even, and NaN stays NaN
+//   load4, store4        four neighbours of them, aligned to their size
+//   F4                   four floats .x .y .z .w: moved at once, computed one by one
+//   EXP, SQRT, FMA, INFINITE, FLOAT_BITS, BITS_FLOAT, ATOMIC_ADD (returns what was there)
+//   UNROLL               before a loop of constant length: arrays that it indexes shall live in registers
+//   UNROLL_BY_4          before another loop that is worth it
 //
 // `int` has 32 and `long` 64 bits. No shuffles, no swizzles, at most 256 lanes and 32 KiB of LOCAL memory.
 #ifndef EL_KERNELS_DIALECT_H
@@ -52,7 +55,13 @@ enum {
 #define FLOAT_BITS(x) as_uint(x)
 #define BITS_FLOAT(bits) as_float(bits)
 #define ATOMIC_ADD(p, n) atomic_add(p, n)
+#if defined(POCL_DEVICE_ADDRESS_BITS) // PoCL 3.1 takes minutes for unrolled loops, and then gets some wrong
+#define UNROLL
+#define UNROLL_BY_4
+#else
 #define UNROLL _Pragma("unroll")
+#define UNROLL_BY_4 _Pragma("unroll 4")
+#endif
 #define F4 float4
 #define BYTES4 char4
 #define SHORTS4 ushort4
@@ -101,6 +110,7 @@ typedef unsigned short SHORTS4 __attribute__((ext_vector_type(4)));
 #define FLOAT_BITS(x) float_bits(x)
 #define BITS_FLOAT(bits) bits_float(bits)
 #define UNROLL _Pragma("unroll")
+#define UNROLL_BY_4 _Pragma("unroll 4")
 
 #else // C17; the lanes are in tests/fake/kernels_c/lanes.h
 #define KERNEL(name) static void STORED(name)
@@ -122,6 +132,7 @@ typedef unsigned short SHORTS4 __attribute__((ext_vector_type(4)));
 #define BITS_FLOAT(bits) bits_float(bits)
 #define ATOMIC_ADD(p, n) __atomic_fetch_add(p, n, __ATOMIC_RELAXED)
 #define UNROLL
+#define UNROLL_BY_4
 #define F4 struct f4
 #define BYTES4 struct bytes4
 #define SHORTS4 struct shorts4

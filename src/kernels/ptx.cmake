@@ -5,7 +5,8 @@ find_program(EL_CLANG NAMES clang clang-14 clang-15 clang-16 DOC "makes PTX")
 find_program(EL_NVCC NAMES nvcc HINTS /usr/local/cuda/bin DOC "makes PTX where clang is missing")
 
 set(clang_ptx -x cuda --cuda-device-only -nocudainc -nocudalib -S -O3 -Wall -Wno-unknown-cuda-version
-              -Wno-unused-command-line-argument -Xclang -target-feature -Xclang +ptx70)
+              -Wno-unused-command-line-argument -Xclang -target-feature -Xclang +ptx70
+              -mllvm -nvptx-prec-divf32=1) # quotients within 2 units of the last place
 set(EL_PTX_COMPILER "")
 if(EL_CLANG)
   execute_process(COMMAND ${EL_CLANG} ${clang_ptx} --cuda-gpu-arch=sm_70 -o - /dev/null
@@ -25,7 +26,7 @@ if(EL_PTX_COMPILER STREQUAL "" AND EL_NVCC)
   set(EL_PTX_LEAST ${CMAKE_MATCH_1})
   string(REGEX MATCH "release ([0-9.]+)" found "${version}")
   set(EL_PTX_COMPILER "nvcc ${CMAKE_MATCH_1}, needs a driver of CUDA ${CMAKE_MATCH_1} or newer")
-  set(ptx_command ${EL_NVCC} -x cu -ptx -O3)
+  set(ptx_command ${EL_NVCC} -x cu -ptx -O3 -prec-div=false)
   set(ptx_capability_flag -arch=compute_)
   message(STATUS "PTX is made by nvcc, for want of clang: it needs a driver of CUDA ${CMAKE_MATCH_1} or newer, and "
                  "capability ${EL_PTX_LEAST} at least")
