@@ -36,6 +36,9 @@ enum {
 #define STORED(name) name##_f16
 #else
 #define STORED(name) name##_f32
+#if !defined(STORE_F32)
+#define STORE_F32
+#endif
 #endif
 
 #if defined(__OPENCL_C_VERSION__)
