@@ -41,29 +41,22 @@ static int open_managed(struct el_manager *manager, struct el_candidate *candida
     return 0;
 }
 
-// With the lock held for writing. False: it hangs, and was left as it is.
-static bool close_device(struct el_managed *managed) {
-    if (managed->probe && !el_probe_close(managed->probe, CLOSE_TIMEOUT_MS)) {
-        managed->hangs = true;
-    } else if (!managed->hangs) {
-        el_device_close(managed->device);
-    }
+// With the lock held for writing.
+static void close_device(struct el_managed *managed) {
+    managed->hangs |= !el_probe_close(managed->probe, CLOSE_TIMEOUT_MS);
+    el_device_close(managed->device);
     managed->probe = NULL;
     managed->device = NULL;
-    return !managed->hangs;
 }
 
 // ---- opening ----
 
-// Takes away what was opened; false when some of it hangs.
-static bool close_all(struct el_manager *manager) {
-    bool good = true;
+static void close_all(struct el_manager *manager) {
     for (int i = 0; i < manager->count; i++) {
-        good &= close_device(&manager->devices[i]);
+        close_device(&manager->devices[i]);
         pthread_rwlock_destroy(&manager->devices[i].lock);
     }
     manager->count = 0;
-    return good;
 }
 
 static struct el_candidate *chosen_as(struct el_candidates *candidates, int device) {
@@ -137,9 +130,22 @@ int el_manager_open(const struct el_manager_options *options, struct el_manager 
 void el_manager_close(struct el_manager *manager) {
     if (!manager) return;
     el_manager_unwatch(manager);
-    if (!close_all(manager)) return; // a thread that hangs still looks at NVML
+    close_all(manager);
     el_nvml_close(manager->nvml);
     el_free(manager);
+}
+
+static int open_again(struct el_manager *manager, struct el_managed *managed) {
+    const struct el_candidate *candidate = managed->candidate;
+    close_device(managed);
+    if (managed->hangs)
+        return el_fail(EL_ELOST, "%s hangs, and cannot be opened again by this process", candidate->id);
+    int status = open_device(manager, candidate, &managed->device);
+    if (status == EL_ENOMEM) return status;
+    if (status < 0) return el_fail_in(EL_ELOST, "%s does not open again", candidate->id);
+    status = el_probe_open(managed->device, manager->nvml, candidate->gpu, &managed->probe);
+    if (status < 0) close_device(managed);
+    return status;
 }
 
 // `if_lost`: unless another has opened it again already.
@@ -147,23 +153,10 @@ static int reopen(struct el_manager *manager, int i, bool if_lost) {
     struct el_managed *managed = &manager->devices[i];
     int status = 0;
     pthread_rwlock_wrlock(&managed->lock);
-    if (if_lost && managed->device && !atomic_load(&managed->device->lost)) {
-        pthread_rwlock_unlock(&managed->lock);
-        return 0;
+    if (!if_lost || !managed->device || atomic_load(&managed->device->lost)) {
+        status = open_again(manager, managed);
+        snprintf(managed->problem, sizeof managed->problem, "%s", status < 0 ? el_error_detail() : "");
     }
-    if (!close_device(managed)) {
-        status =
-            el_fail(EL_ELOST, "%s hangs, and cannot be opened again by this process", managed->candidate->id);
-    } else {
-        status = open_device(manager, managed->candidate, &managed->device);
-        if (status == 0) {
-            status = el_probe_open(managed->device, manager->nvml, managed->candidate->gpu, &managed->probe);
-            if (status < 0) close_device(managed);
-        } else if (status != EL_ENOMEM) {
-            status = el_fail_in(EL_ELOST, "%s does not open again", managed->candidate->id);
-        }
-    }
-    snprintf(managed->problem, sizeof managed->problem, "%s", status < 0 ? el_error_detail() : "");
     pthread_rwlock_unlock(&managed->lock);
     return status;
 }

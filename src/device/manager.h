@@ -55,8 +55,8 @@ struct el_manager;
 // NULL options: defaults. EL_EINVAL for text that names no device, EL_ENOENT or EL_EUNSUPPORTED for a named
 // one that is not there (the detail has the reason), EL_ENOMEM.
 int el_manager_open(const struct el_manager_options *options, struct el_manager **ret_manager);
-// Closes the devices: nothing of them may be in use any more. One that hangs is left open, and its thread
-// with it.
+// Closes the devices: nothing of them may be in use any more. One that hangs is left to the thread that waits
+// for it.
 void el_manager_close(struct el_manager *manager);
 
 // Any thread, from here on. What is returned lives as long as the manager.

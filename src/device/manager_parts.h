@@ -13,7 +13,7 @@ struct el_managed {
     pthread_rwlock_t lock;    // of all below: for writing while the device is reopened
     struct el_device *device; // NULL: gone, `problem` says why
     struct el_probe *probe;   // as device
-    bool hangs;               // it was given up with its device and thread
+    bool hangs;               // its device was left to the thread that waits for it, for good
     char problem[256];        // of the last reopening; "" when it worked
 };
 

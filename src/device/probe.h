@@ -8,11 +8,10 @@
 
 struct el_probe;
 
-// `nvml` may be NULL, `gpu` is the device's place there or -1. All but the probe stay the caller's.
-// EL_ENOMEM.
+// `nvml` may be NULL, `gpu` is the device's place there or -1. It holds a reference to both. EL_ENOMEM.
 int el_probe_open(struct el_device *device, struct el_nvml *nvml, int gpu, struct el_probe **ret_probe);
-// True: nothing of the device is in use by the probe any more. False: the device still hangs after
-// timeout_ms; the thread, the device and NVML must be left as they are, for good.
+// True: the device is free of the probe. False: it still hangs after timeout_ms; the thread waits on, and
+// lets go of its references if it ever comes back. Takes NULL.
 bool el_probe_close(struct el_probe *probe, int timeout_ms);
 
 // Asks for a run that begins from now on; returns its number at once.

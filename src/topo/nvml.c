@@ -3,6 +3,7 @@
 #include "topo/nvml.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct gpu {
 
 struct el_nvml {
     struct el_nvml_api api;
+    atomic_int users;
     char driver[80];
     int cuda;
     struct gpu gpus[EL_GPU_LIMIT];
@@ -158,6 +160,7 @@ int el_nvml_open(struct el_nvml **ret_nvml) {
         return status;
     }
     nvml->api = api;
+    nvml->users = 1;
     pthread_mutex_init(&nvml->lock, NULL);
     status = look(nvml);
     if (status < 0) {
@@ -168,8 +171,13 @@ int el_nvml_open(struct el_nvml **ret_nvml) {
     return 0;
 }
 
+struct el_nvml *el_nvml_ref(struct el_nvml *nvml) {
+    if (nvml) atomic_fetch_add(&nvml->users, 1);
+    return nvml;
+}
+
 void el_nvml_close(struct el_nvml *nvml) {
-    if (!nvml) return;
+    if (!nvml || atomic_fetch_sub(&nvml->users, 1) > 1) return;
     if (nvml->events) nvml->api.nvmlEventSetFree(nvml->events);
     nvml->api.nvmlShutdown();
     pthread_mutex_destroy(&nvml->lock);

@@ -38,6 +38,7 @@ struct el_nvml;
 
 // EL_EUNSUPPORTED: no library, too old a one, or no driver behind it; the detail says which. EL_ENOMEM.
 int el_nvml_open(struct el_nvml **ret_nvml);
+struct el_nvml *el_nvml_ref(struct el_nvml *nvml); // one more who closes it; takes NULL
 void el_nvml_close(struct el_nvml *nvml);
 
 // Any thread, from here on. A call may take as long as the driver does: it waits where a GPU hangs.
