@@ -15,23 +15,32 @@ enum { NS_PER_MS = 1000000 };
 
 // ---- asking ----
 
-static uint64_t ask(struct el_managed *managed) {
-    uint64_t number = 0;
+// A run of a probe that was asked for.
+struct question {
+    unsigned opening; // of the device, when it was asked
+    uint64_t number;
+};
+
+static struct question ask(struct el_managed *managed) {
+    struct question question = {0};
     pthread_rwlock_rdlock(&managed->lock);
-    if (managed->probe) number = el_probe_ask(managed->probe);
+    question.opening = managed->openings;
+    if (managed->probe) question.number = el_probe_ask(managed->probe);
     pthread_rwlock_unlock(&managed->lock);
-    return number;
+    return question;
 }
 
-// As el_probe_answer; a device that is gone answers at once.
-static uint64_t answer(struct el_manager *manager, int i, uint64_t number, uint64_t until,
+// As el_probe_answer; a device that is gone answers at once, and one that was opened again meanwhile is asked
+// again.
+static uint64_t answer(struct el_manager *manager, int i, struct question question, uint64_t until,
                        struct el_device_health *ret_health) {
     struct el_managed *managed = &manager->devices[i];
     struct el_device_health health = {0};
     uint64_t waiting = 0;
     pthread_rwlock_rdlock(&managed->lock);
     if (managed->probe) {
-        waiting = el_probe_answer(managed->probe, number, until, &health);
+        if (question.opening != managed->openings) question.number = el_probe_ask(managed->probe);
+        waiting = el_probe_answer(managed->probe, question.number, until, &health);
     } else {
         memcpy(health.id, managed->candidate->id, sizeof health.id);
         memcpy(health.error, managed->problem, sizeof health.error);
@@ -43,16 +52,16 @@ static uint64_t answer(struct el_manager *manager, int i, uint64_t number, uint6
 }
 
 void el_manager_health_check(struct el_manager *manager, int deadline_ms, struct el_health *ret_health) {
-    uint64_t numbers[EL_MANAGER_DEVICES];
+    struct question questions[EL_MANAGER_DEVICES];
     const uint64_t until =
         el_now_ns() + (uint64_t)(deadline_ms > 0 ? deadline_ms : EL_HEALTH_DEADLINE_MS) * NS_PER_MS;
     ret_health->healthy = true;
     ret_health->mode = manager->report.mode;
     ret_health->count = manager->count;
     for (int i = 0; i < manager->count; i++)
-        numbers[i] = ask(&manager->devices[i]);
+        questions[i] = ask(&manager->devices[i]);
     for (int i = 0; i < manager->count; i++) {
-        answer(manager, i, numbers[i], until, &ret_health->devices[i]);
+        answer(manager, i, questions[i], until, &ret_health->devices[i]);
         ret_health->healthy &= ret_health->devices[i].healthy;
     }
 }
@@ -110,14 +119,14 @@ int el_health_put_json(const struct el_health *health, struct el_str *json) {
 // One look at all devices. A device that is slow to answer is not yet unhealthy; one that takes the deadline
 // is.
 static void look(struct el_manager *manager, bool *was_healthy) {
-    uint64_t numbers[EL_MANAGER_DEVICES];
+    struct question questions[EL_MANAGER_DEVICES];
     const struct el_watch *watch = &manager->watch;
     const uint64_t until = el_now_ns() + (uint64_t)watch->interval_ms * NS_PER_MS / 2;
     for (int i = 0; i < manager->count; i++)
-        numbers[i] = ask(&manager->devices[i]);
+        questions[i] = ask(&manager->devices[i]);
     for (int i = 0; i < manager->count; i++) {
         struct el_device_health health;
-        const uint64_t waiting = answer(manager, i, numbers[i], until, &health);
+        const uint64_t waiting = answer(manager, i, questions[i], until, &health);
         if (waiting > 0 && waiting < (uint64_t)EL_HEALTH_DEADLINE_MS * NS_PER_MS) continue;
         if (health.healthy == was_healthy[i]) continue;
         was_healthy[i] = health.healthy;

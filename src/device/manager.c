@@ -137,6 +137,7 @@ void el_manager_close(struct el_manager *manager) {
 
 static int open_again(struct el_manager *manager, struct el_managed *managed) {
     const struct el_candidate *candidate = managed->candidate;
+    managed->openings++;
     close_device(managed);
     if (managed->hangs)
         return el_fail(EL_ELOST, "%s hangs, and cannot be opened again by this process", candidate->id);

@@ -14,6 +14,7 @@ struct el_managed {
     struct el_device *device; // NULL: gone, `problem` says why
     struct el_probe *probe;   // as device
     bool hangs;               // its device was left to the thread that waits for it, for good
+    unsigned openings;        // how often it was opened again
     char problem[256];        // of the last reopening; "" when it worked
 };
 

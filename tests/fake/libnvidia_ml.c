@@ -19,7 +19,7 @@
 enum { XID_OFF_THE_BUS = 79 };
 
 struct nvmlDevice_st {
-    int gpu; // place in machine.gpus
+    char unused; // a handle is a place in `handles`, and the same in machine.gpus
 };
 
 // What a listener has been told of each GPU.
@@ -31,6 +31,10 @@ struct nvmlEventSet_st {
 
 static struct nvmlDevice_st handles[MACHINE_GPUS];
 static atomic_int users; // of nvmlInit
+
+static int place_of(nvmlDevice_t device) {
+    return (int)(device - handles);
+}
 
 // ---- what every call begins with ----
 
@@ -46,8 +50,8 @@ static nvmlReturn_t begin_device(nvmlDevice_t device, struct machine_gpu **ret_g
     nvmlReturn_t result = begin(&machine);
     if (result != NVML_SUCCESS) return result;
     if (device < handles || device >= handles + machine->gpu_count) return NVML_ERROR_INVALID_ARGUMENT;
-    if (machine_gpu_gone(machine, device->gpu)) return NVML_ERROR_GPU_IS_LOST;
-    *ret_gpu = &machine->gpus[device->gpu];
+    if (machine_gpu_gone(machine, place_of(device))) return NVML_ERROR_GPU_IS_LOST;
+    *ret_gpu = &machine->gpus[place_of(device)];
     return NVML_SUCCESS;
 }
 
@@ -76,8 +80,6 @@ static nvmlReturn_t put_number(int64_t number, unsigned *value) {
 nvmlReturn_t nvmlInit_v2(void) {
     const struct machine *machine = machine_get();
     if (!machine) return NVML_ERROR_DRIVER_NOT_LOADED;
-    for (int i = 0; i < MACHINE_GPUS; i++)
-        handles[i].gpu = i;
     users++;
     return NVML_SUCCESS;
 }
@@ -178,7 +180,7 @@ nvmlReturn_t nvmlDeviceGetTopologyCommonAncestor(nvmlDevice_t one, nvmlDevice_t 
     struct machine_gpu *gpu;
     nvmlReturn_t result = begin_device(one, &gpu);
     if (result == NVML_SUCCESS) result = begin_device(other, &gpu);
-    if (result == NVML_SUCCESS) *level = levels[machine_get()->links[one->gpu][other->gpu].path];
+    if (result == NVML_SUCCESS) *level = levels[machine_get()->links[place_of(one)][place_of(other)].path];
     return result;
 }
 
@@ -194,7 +196,7 @@ static nvmlReturn_t find_end(nvmlDevice_t device, unsigned link, int *ret_end) {
     int left = (int)link;
     *ret_end = machine->nvswitch ? -2 : -1;
     for (int i = 0; *ret_end == -1 && i < machine->gpu_count; i++) {
-        const int count = machine->links[device->gpu][i].nvlinks;
+        const int count = machine->links[place_of(device)][i].nvlinks;
         if (left < count) *ret_end = i;
         left -= count;
     }
@@ -313,8 +315,8 @@ nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long long ty
     nvmlReturn_t result = begin_device(device, &gpu);
     if (result != NVML_SUCCESS) return result;
     if (types != nvmlEventTypeXidCriticalError) return NVML_ERROR_NOT_SUPPORTED;
-    set->listens[device->gpu] = true;
-    set->told_xid[device->gpu] = gpu->xid; // what was before is not told
+    set->listens[place_of(device)] = true;
+    set->told_xid[place_of(device)] = gpu->xid; // what was before is not told
     return NVML_SUCCESS;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 // cmocka.h wants the four above
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,39 @@ static void none_health_as_json(void **state) {
     contains(json.data, "{\"healthy\": true, \"mode\": \"cpu\", \"devices\": [{\"device_id\": 0, ");
     contains(json.data, "\"nvml\": null}]}");
     el_str_done(&json);
+    el_manager_close(manager);
+}
+
+static void ignore(void *context, const struct el_device_health *device) {
+    (void)device;
+    (*(atomic_int *)context)++;
+}
+
+static void *ask_often(void *manager) {
+    static _Thread_local struct el_health seen;
+    for (int i = 0; i < 50; i++) {
+        struct el_memory_stats stats;
+        el_manager_health_check(manager, 0, &seen);
+        assert_true(seen.healthy);
+        assert_int_equal(el_manager_memory_stats(manager, i % 2, &stats), 0);
+    }
+    return NULL;
+}
+
+static void none_many_ask_at_once(void **state) {
+    (void)state;
+    atomic_int changes = 0;
+    pthread_t threads[3];
+    struct el_manager *manager = open_manager(&(struct el_manager_options){.devices = "cpu=2"});
+    assert_int_equal(el_manager_watch(manager, 1, ignore, &changes), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_often, manager), 0);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(el_manager_reopen(manager, i % 2), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    el_manager_unwatch(manager);
+    assert_int_equal(changes, 0);
     el_manager_close(manager);
 }
 
@@ -379,6 +413,7 @@ int main(int count, char **args) {
         cmocka_unit_test(none_a_bad_index_falls_to_the_default),
         cmocka_unit_test(none_what_is_named_must_be_there),
         cmocka_unit_test(none_health_as_json),
+        cmocka_unit_test(none_many_ask_at_once),
         cmocka_unit_test(eight_are_used),
         cmocka_unit_test(eight_one_is_the_default),
         cmocka_unit_test(eight_preferred),
