@@ -14,6 +14,7 @@
 //   load, store          one S as a float; a store rounds to nearest even, and NaN stays NaN
 //   load4, store4        four neighbours of them, aligned to their size
 //   F4                   four floats .x .y .z .w: moved at once, computed one by one
+//   QUOTIENT(a, b)       a / b within 2 units of the last place
 //   EXP, SQRT, FMA, INFINITE, FLOAT_BITS, BITS_FLOAT, ATOMIC_ADD (returns what was there)
 //   UNROLL               before a loop of constant length: arrays that it indexes shall live in registers
 //   UNROLL_BY_4          before another loop that is worth it
@@ -53,6 +54,7 @@ enum {
 #define SYNC barrier(CLK_LOCAL_MEM_FENCE)
 #define EXP(x) exp(x)
 #define SQRT(x) sqrt(x)
+#define QUOTIENT(a, b) ((a) / (b))
 #define FMA(a, b, c) fma(a, b, c)
 #define INFINITE INFINITY
 #define FLOAT_BITS(x) as_uint(x)
@@ -110,6 +112,7 @@ typedef unsigned short SHORTS4 __attribute__((ext_vector_type(4)));
 #define LOCAL_ARRAY(type, name, dims) __shared__ __attribute__((aligned(16))) type name dims
 #define SYNC __syncthreads()
 #define EXP(x) exponential(x)
+#define QUOTIENT(a, b) quotient(a, b)
 #define FLOAT_BITS(x) float_bits(x)
 #define BITS_FLOAT(bits) bits_float(bits)
 #define UNROLL _Pragma("unroll")
@@ -129,6 +132,7 @@ typedef unsigned short SHORTS4 __attribute__((ext_vector_type(4)));
 #define SYNC el_lane_sync(__FILE__, __LINE__)
 #define EXP(x) __builtin_expf(x)
 #define SQRT(x) __builtin_sqrtf(x)
+#define QUOTIENT(a, b) ((a) / (b))
 #define FMA(a, b, c) __builtin_fmaf(a, b, c)
 #define INFINITE __builtin_inff()
 #define FLOAT_BITS(x) float_bits(x)
@@ -184,6 +188,12 @@ FUNCTION float exponential(float x) {
     float y;
     __asm__("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x * 1.44269504088896341f));
     return y;
+}
+
+FUNCTION float quotient(float a, float b) {
+    float x;
+    __asm__("div.full.f32 %0, %1, %2;" : "=f"(x) : "f"(a), "f"(b));
+    return x;
 }
 #endif
 

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tensor-core kernels are written in beyond the dialect: the instructions of compute capability 8.0 as
-// PTX, and in C17 their emulation after the PTX manual (tests/fake/kernels_c/tensor.c). A warp's 32 lanes
-// call these together.
+// What tensor-core kernels are written in beyond the dialect: instructions of compute capability 8.0 as PTX,
+// and in C17 their emulation (tests/fake/kernels_c/tensor_lanes.c). The 32 lanes of a warp call them
+// together.
 //
-//   INLINED                  begins a function whose register arrays must stay registers
-//   UNROLLED                 before a loop whose every turn is its own code, so that indices of registers are
-//   constants SHARED, shared_of        an address in the group's memory, as these instructions take it
-//   copy16(to, from, inside) starts a copy of 16 bytes to the group's memory, of zeros where not inside
-//   COPY_COMMIT              ends a batch of such copies; copy_wait(n) waits until only the last n batches
-//   (0, 1 or 4)
-//                            may be unfinished: a lane sees its own copies then, SYNC shows them to the
-//                            others
-//   load_matrices            four 8 x 8 matrices of 16-bit elements; lane 8 i + j points at row j of matrix i
-//   multiply_add             sums[16][8] += a[16][k] b[8][k]^T, 32 bytes of k; how lanes hold them: see below
-//   shuffle_xor(x, mask)     x of lane ^ mask
-//   WARP_SYNC                the lanes of a warp meet
-//   store8                   eight floats to the store type, 16 bytes of halves at once
-//   pack2(low, high)         two floats as two 16-bit store types, the lower one in the lower half
-//   EXP2, maximum            2^x, the maximum of two
+//   INLINED                   begins a function whose register arrays must stay registers
+//   UNROLLED                  before a loop whose every turn is its own code, so that indices are constants
+//   ROLLED                    before a loop whose code shall stand there once
+//   SHARED, shared_of(p)      an address in the group's memory, as these instructions take it
+//   copy16(to, from, inside)  begins a copy of 16 bytes to the group's memory; of zeros where not inside
+//   COPY_COMMIT               ends a batch of such copies
+//   copy_wait(n)              waits until but the last n batches (0, 1, 4) are done: a lane sees its own
+//   copies
+//                             then; SYNC shows them to the others
+//   load_matrices             four 8 x 8 matrices of 16-bit elements; lane 8 i + j points at row j of matrix
+//   i multiply_add(sums, a, b)  sums[16][8] += a[16][32 bytes] b[8][32 bytes]^T: mma.sync shuffle_xor(x,
+//   mask)      x of lane ^ mask WARP_SYNC                 the lanes of a warp meet load8, store8 eight of the
+//   store type from and to floats, aligned to 16 bytes pack2(low, high)          two floats as two halves in
+//   32 bits EXP2(x), maximum(x, y)    2^x, the larger
 //
-// Lane 4 g + t holds of a 16 x 8 sum: {row g, columns 2 t, 2 t + 1}, {row g + 8, the same}; of a: 4 bytes
-// each at {row g, byte 4 t}, {g + 8, 4 t}, {g, 4 t + 16}, {g + 8, 4 t + 16}; of b: {column g, byte 4 t}, {g,
-// 4 t + 16}. That is what load_matrices brings when matrices follow in that order. It is so in bytes for f16,
-// bf16 and tf32 alike.
+// Lane 4 g + t holds, of the sums, {row g, columns 2 t and 2 t + 1} and {row g + 8, the same}; of a, 4 bytes
+// each of {row g, byte 4 t}, {g + 8, 4 t}, {g, 4 t + 16}, {g + 8, 4 t + 16}; of b, of {column g, byte 4 t}
+// and {g, 4 t + 16}. So load_matrices brings them, matrices in that order; and so, in bytes, for f16, bf16,
+// tf32.
 #ifndef EL_KERNELS_TENSOR_H
 #define EL_KERNELS_TENSOR_H
 
@@ -38,8 +37,13 @@ FUNCTION int tile_place(int row, int piece, int pieces) {
 
 #if defined(__clang__) && defined(__CUDA__)
 #define UNROLLED _Pragma("clang loop unroll(full)")
+#define ROLLED _Pragma("clang loop unroll(disable)")
+#elif defined(__CUDACC__)
+#define UNROLLED _Pragma("unroll")
+#define ROLLED _Pragma("unroll 1")
 #else
-#define UNROLLED UNROLL
+#define UNROLLED
+#define ROLLED
 #endif
 
 #if defined(__CUDA__) || defined(__CUDACC__)
@@ -155,23 +159,45 @@ FUNCTION unsigned pack2(float low, float high) {
 #endif
 #endif
 
-// 16 bytes of memory, moved by one instruction.
+// Bytes of memory that one instruction moves.
 struct __attribute__((aligned(16))) sixteen {
     unsigned word[4];
 };
+struct __attribute__((aligned(8))) two_floats {
+    float low, high;
+};
 
-// p is at a multiple of eight elements.
-INLINED void store8(GLOBAL S *p, const float *x) {
 #if defined(STORE_F32)
+INLINED void load8(float *x, GLOBAL const S *p) {
+    UNROLLED
+    for (int i = 0; i < 8; i += 4) {
+        const F4 four = *(GLOBAL const F4 *)(p + i);
+        x[i] = four.x;
+        x[i + 1] = four.y;
+        x[i + 2] = four.z;
+        x[i + 3] = four.w;
+    }
+}
+
+INLINED void store8(GLOBAL S *p, const float *x) {
     store4(p, four(x[0], x[1], x[2], x[3]));
     store4(p + 4, four(x[4], x[5], x[6], x[7]));
+}
 #else
+INLINED void load8(float *x, GLOBAL const S *p) {
+    const struct sixteen packed = *(GLOBAL const struct sixteen *)p;
+    UNROLLED
+    for (int i = 0; i < 8; i++)
+        x[i] = widen((unsigned short)(packed.word[i / 2] >> i % 2 * 16));
+}
+
+INLINED void store8(GLOBAL S *p, const float *x) {
     struct sixteen packed;
     UNROLLED
     for (int i = 0; i < 4; i++)
         packed.word[i] = pack2(x[2 * i], x[2 * i + 1]);
     *(GLOBAL struct sixteen *)p = packed;
-#endif
 }
+#endif
 
 #endif
