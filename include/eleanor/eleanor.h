@@ -41,6 +41,7 @@ struct el_embedder_options {
     int threads;        // 0: every processor this process may use
     bool pin;           // pin threads to processors
     int batch_tokens;   // tokens of one packed batch of one thread; 0: the tuned default
+    int batch_texts;    // most texts of one packed batch; 0: as many as batch_tokens holds
     int batch_wait_us;  // longest time a text may wait for company; 0: none, batches form under load
     int queue_tokens;   // tokens that may wait; 0: unlimited. Beyond it: EL_EBUSY
     const char *prompt; // name of the model's prompt to put before each text, or NULL: its default

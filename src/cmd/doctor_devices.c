@@ -67,6 +67,8 @@ static void examine_device(struct el_doctor *doctor, struct el_manager *manager,
     }
     struct el_rates rates;
     if (el_measure(device, LEAST_MS, &rates) < 0) {
+        json_object_set_new(row, "healthy", json_false());
+        json_object_set_new(row, "error", json_string(el_error_detail()));
         el_doctor_check(doctor, EL_CHECK_FAIL, "take it out of device_ids; see what the driver logged",
                         "%s failed while it was measured: %s", own->id, el_error_detail());
         return;

@@ -15,6 +15,7 @@
 #include "cmd/cmd.h"
 #include "cmd/embed_input.h"
 #include "cmd/embed_output.h"
+#include "serve/device_settings.h"
 #include "service/embed.h"
 #include "store/store.h"
 
@@ -180,18 +181,22 @@ static int embed_stream(struct el_embedder *embedder, struct el_text_source *sou
     return status < 0 ? status : el_vector_sink_finish(sink);
 }
 
-static int open_model(const struct el_config *config, const char *prompt, struct el_embedder **ret_embedder) {
+static int open_model(const struct el_config *config, struct el_manager *manager, const char *prompt,
+                      struct el_embedder **ret_embedder) {
     char *path el_auto_free = NULL;
-    struct el_embedder_options options = {.precision = config->precision,
-                                          .device = config->device,
-                                          .streams = (int)config->streams,
-                                          .threads = (int)config->threads,
-                                          .pin = config->pin,
-                                          .batch_tokens = (int)config->batch_tokens,
-                                          .prompt = prompt};
+    struct el_embedder_options options;
+    el_embedder_settings(config, manager, &options);
+    options.prompt = prompt;
+    options.queue_tokens = 0; // the window bounds it
     if (config->model.count == 0) return el_fail(EL_EINVAL, "no model is named");
     int status = el_store_find(config->model.item[0], &path);
     return status < 0 ? status : el_embedder_open(path, &options, ret_embedder);
+}
+
+static int open_devices(const struct el_config *config, struct el_manager **ret_manager) {
+    struct el_device_settings settings;
+    EL_TRY(el_device_settings_read(config, &settings));
+    return el_manager_open(&settings.options, ret_manager);
 }
 
 // Truncating the output may not destroy an input.
@@ -208,15 +213,18 @@ static int check_output(const struct options *options) {
 
 static int embed(const struct el_config *config, struct options *options) {
     struct el_embedder *embedder = NULL;
+    struct el_manager *manager = NULL;
     struct el_vector_sink sink = {0};
     int status = check_output(options);
     if (status == 0) status = el_text_source_open(&options->source);
-    if (status == 0) status = open_model(config, options->prompt, &embedder);
+    if (status == 0) status = open_devices(config, &manager);
+    if (status == 0) status = open_model(config, manager, options->prompt, &embedder);
     if (status == 0)
         status = el_vector_sink_open(options->format, options->output, el_embedder_dim(embedder), &sink);
     if (status == 0) status = embed_stream(embedder, &options->source, &sink);
     el_vector_sink_close(&sink);
     el_embedder_close(embedder);
+    el_manager_close(manager);
     el_text_source_close(&options->source);
     return status;
 }

@@ -15,11 +15,18 @@ enum { CLOSE_TIMEOUT_MS = 2000 };
 
 // ---- one device ----
 
+// The bytes of a GPU that may be taken; 0: all.
+static uint64_t budget_of(const struct el_manager *manager, const struct el_candidate *candidate) {
+    if (el_streq(candidate->kind, "cpu")) return 0;
+    const uint64_t share = candidate->facts.memory / 100 * (uint64_t)manager->budget_pct;
+    return share > 0 && (manager->budget == 0 || share < manager->budget) ? share : manager->budget;
+}
+
 static int open_device(const struct el_manager *manager, const struct el_candidate *candidate,
                        struct el_device **ret_device) {
     const bool is_cpu = el_streq(candidate->kind, "cpu");
     const struct el_device_options options = {.parts = is_cpu ? manager->candidates.cpu_parts : 0,
-                                              .budget = is_cpu ? 0 : manager->budget};
+                                              .budget = budget_of(manager, candidate)};
     EL_TRY(el_device_open(is_cpu ? "host" : candidate->kind, candidate->index, &options, ret_device));
     memcpy((*ret_device)->id, candidate->id, sizeof candidate->id); // people know it as cpu:0
     return 0;
@@ -98,6 +105,7 @@ static void write_report(struct el_manager *manager) {
 static int open_manager(struct el_manager *manager, const struct el_manager_options *options) {
     const bool is_auto = !options->devices || el_streq(options->devices, "auto");
     manager->budget = options->budget;
+    manager->budget_pct = options->budget_pct;
     int status = is_auto || strstr(options->devices, "cuda")
                      ? el_nvml_open(&manager->nvml)
                      : el_fail(EL_EUNSUPPORTED, "not looked for, since --device names no GPU of CUDA");

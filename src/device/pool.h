@@ -66,6 +66,7 @@ struct el_memory_stats {
     bool available; // false: the device is lost or does not tell; the numbers are then 0
     double allocated_mb, reserved_mb, max_allocated_mb, total_mb;
     double utilization_pct; // allocated of total
+    double fragmentation;   // as in el_pool_stats
 };
 void el_device_memory_stats(struct el_device *device, struct el_memory_stats *ret_stats);
 

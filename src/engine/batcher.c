@@ -131,6 +131,11 @@ static struct el_sequence *pop(struct el_batcher *batcher) {
     return s;
 }
 
+// Whether so many sequences make a batch full.
+static bool is_full(const struct el_batcher *batcher, int64_t sequences) {
+    return batcher->options.batch_sequences > 0 && sequences >= batcher->options.batch_sequences;
+}
+
 // Takes sequences up to the budget, at least one; dropped ones go to *ret_dropped instead. Locked.
 static struct taken take_batch(struct el_batcher *batcher, struct el_sequence **ret_dropped) {
     const int64_t budget = batcher->options.batch_tokens;
@@ -143,6 +148,7 @@ static struct taken take_batch(struct el_batcher *batcher, struct el_sequence **
             continue;
         }
         if (taken.count > 0 && taken.tokens + batcher->head->count > budget) break;
+        if (is_full(batcher, taken.count)) break;
         *end = pop(batcher);
         taken.tokens += (*end)->count;
         taken.count++;
@@ -166,7 +172,8 @@ static bool wait_for_work(const struct worker *worker) {
             continue;
         }
         uint64_t due = batcher->head->queued_ns + (uint64_t)batcher->options.wait_us * 1000u;
-        if (batcher->closing || batcher->queued_tokens >= batcher->options.batch_tokens || el_now_ns() >= due)
+        if (batcher->closing || batcher->queued_tokens >= batcher->options.batch_tokens ||
+            is_full(batcher, batcher->queued_sequences) || el_now_ns() >= due)
             return true;
         struct timespec until = {.tv_sec = (time_t)(due / 1000000000u), .tv_nsec = (long)(due % 1000000000u)};
         pthread_cond_timedwait(&batcher->arrived, &batcher->lock, &until);

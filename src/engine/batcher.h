@@ -41,6 +41,7 @@ struct el_batcher_options {
     int threads; // processors that a lone batch is shared by
     bool pin;
     int64_t batch_tokens; // budget of one batch; a longer sequence makes a batch of its own
+    int batch_sequences;  // most sequences of one batch; 0: no limit
     int64_t wait_us;      // how long a batch below the budget waits for more; 0: not at all
     int dim;
     el_batch_fn *run;

@@ -12,7 +12,8 @@ int el_device_settings_read(const struct el_config *config, struct el_device_set
     *ret_settings = (struct el_device_settings){
         .options = {.devices = config->device,
                     .multi = config->multi_gpu,
-                    .budget = (uint64_t)config->max_memory_per_gpu},
+                    .budget = (uint64_t)config->max_memory_per_gpu,
+                    .budget_pct = (int)config->gpu_memory_pct},
     };
     for (size_t i = 0; i < config->device_preference.count; i++)
         ret_settings->preference[i] = config->device_preference.item[i];
@@ -27,4 +28,24 @@ int el_device_settings_read(const struct el_config *config, struct el_device_set
     const size_t count = config->device_ids.count;
     ret_settings->options.index_count = (int)(config->multi_gpu ? count : EL_MIN(count, 1));
     return 0;
+}
+
+static const char *precision_of(const struct el_config *config, const struct el_manager *manager) {
+    const bool gpus_alone = el_streq(config->precision, "fp16") || el_streq(config->precision, "tf32");
+    return gpus_alone && *el_manager_report(manager)->fallback ? "auto" : config->precision;
+}
+
+void el_embedder_settings(const struct el_config *config, struct el_manager *manager,
+                          struct el_embedder_options *ret_options) {
+    *ret_options = (struct el_embedder_options){
+        .precision = precision_of(config, manager),
+        .manager = manager,
+        .streams = (int)config->streams,
+        .threads = (int)config->threads,
+        .pin = config->pin,
+        .batch_tokens = (int)config->batch_tokens,
+        .batch_texts = (int)config->max_batch_size,
+        .batch_wait_us = (int)config->batch_wait_us,
+        .queue_tokens = (int)config->max_queue_tokens,
+    };
 }

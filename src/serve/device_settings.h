@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The settings of devices as the manager takes them.
+// The settings of devices as the manager takes them, and those of computing as an embedder does.
 #ifndef EL_SERVE_DEVICE_SETTINGS_H
 #define EL_SERVE_DEVICE_SETTINGS_H
 
 #include "config/config.h"
 #include "device/manager.h"
+#include "eleanor/eleanor.h"
 
 enum { EL_DEVICE_WISHES = 32 };
 
@@ -17,5 +18,10 @@ struct el_device_settings {
 
 // *ret_settings may not be moved afterwards. EL_ETOOBIG: more devices named than anybody has.
 int el_device_settings_read(const struct el_config *config, struct el_device_settings *ret_settings);
+
+// The options of every embedder on the devices of `manager`; the rest (prompt, notice) is the caller's. Where
+// device auto fell to the processor, a precision that GPUs alone have becomes auto.
+void el_embedder_settings(const struct el_config *config, struct el_manager *manager,
+                          struct el_embedder_options *ret_options);
 
 #endif

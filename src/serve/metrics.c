@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "serve/device_metrics.h"
 #include "serve/exchange.h"
 #include "serve/handlers.h"
 #include "serve/server.h"
@@ -298,6 +299,12 @@ static int put_process(struct el_str *str, const struct el_metrics *metrics) {
                      (double)metrics->started);
 }
 
+static int put_devices(struct el_str *str, const struct el_server *server) {
+    struct el_health health;
+    el_monitor_read(server->monitor, &health);
+    return el_device_metrics_write(server->manager, &health, str);
+}
+
 int el_metrics_write(struct el_server *server, struct el_str *str) {
     const struct el_metrics *metrics = &server->metrics;
     el_auto(readings_done) struct readings readings = {0};
@@ -305,6 +312,7 @@ int el_metrics_write(struct el_server *server, struct el_str *str) {
     EL_TRY(put_requests(str, metrics));
     EL_TRY(put_failures(str, metrics));
     EL_TRY(put_models(str, &readings));
+    EL_TRY(put_devices(str, server));
     EL_TRY(put_answers(str, metrics));
     EL_TRY(put_value(str, "eleanor_requests_running", "gauge", "Embedding requests that wait or are computed",
                      (double)server->working));

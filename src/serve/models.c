@@ -108,7 +108,11 @@ static int put_health(struct el_str *str, const struct el_server *server) {
         if (i) EL_TRY(el_str_putc(str, ','));
         EL_TRY(put_model_health(str, &server->roster.models[i]));
     }
-    return el_str_puts(str, "]}\n");
+    struct el_health health;
+    el_monitor_read(server->monitor, &health);
+    EL_TRY(el_str_puts(str, "],\"hardware\":"));
+    EL_TRY(el_health_put_json(&health, str));
+    return el_str_puts(str, "}\n");
 }
 
 void el_handle_health(struct el_exchange *exchange) {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "serve/device_settings.h"
 #include "store/store.h"
 
 static const char default_model[] = "all-MiniLM-L6-v2";
@@ -39,9 +40,9 @@ static int find_model(struct el_model *model, const char *given) {
     return 0;
 }
 
-int el_roster_init(struct el_roster *roster, const struct el_config *config) {
+int el_roster_init(struct el_roster *roster, const struct el_config *config, struct el_manager *manager) {
     const struct el_string_list *list = &config->model;
-    *roster = (struct el_roster){.config = config};
+    *roster = (struct el_roster){.config = config, .manager = manager};
     size_t count = EL_MAX(list->count, (size_t)1);
     EL_TRY(el_zalloc(count, sizeof *roster->models, &roster->models));
     for (size_t i = 0; i < count; i++) {
@@ -70,19 +71,11 @@ static void log_move(void *context, const char *text) {
     el_warn("model %s: %s", model->name, text);
 }
 
-static int load(const struct el_config *config, struct el_model *model) {
-    const struct el_embedder_options options = {
-        .precision = config->precision,
-        .device = config->device,
-        .streams = (int)config->streams,
-        .notice = log_move,
-        .notice_context = model,
-        .threads = (int)config->threads,
-        .pin = config->pin,
-        .batch_tokens = (int)config->batch_tokens,
-        .batch_wait_us = (int)config->batch_wait_us,
-        .queue_tokens = (int)config->max_queue_tokens,
-    };
+static int load(const struct el_roster *roster, struct el_model *model) {
+    struct el_embedder_options options;
+    el_embedder_settings(roster->config, roster->manager, &options);
+    options.notice = log_move;
+    options.notice_context = model;
     struct el_embedder *embedder;
     struct el_embed_info info;
     uint64_t began = el_now_ns();
@@ -100,7 +93,7 @@ static void *loader_main(void *argument) {
     struct el_roster *roster = argument;
     el_thread_name("el-loader");
     for (size_t i = 0; i < roster->count && roster->status == 0; i++)
-        roster->status = load(roster->config, &roster->models[i]);
+        roster->status = load(roster, &roster->models[i]);
     snprintf(roster->detail, sizeof roster->detail, "%s", el_error_detail());
     atomic_store(&roster->through, true);
     roster->notify(roster->context);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "device/manager.h"
 #include "service/embed.h"
 
 struct el_model {
@@ -24,7 +25,8 @@ struct el_roster {
     struct el_model *models;
     size_t count;
     const struct el_config *config;
-    bool loading; // the thread was started
+    struct el_manager *manager; // of the devices that the models are on
+    bool loading;               // the thread was started
     pthread_t loader;
     // Of the loader:
     void (*notify)(void *context); // called, from the loader's thread, when it is through
@@ -35,7 +37,7 @@ struct el_roster {
 };
 
 // Finds the folders. EL_ENOENT says how to get the model. Free with el_roster_done, also after a failure.
-int el_roster_init(struct el_roster *roster, const struct el_config *config);
+int el_roster_init(struct el_roster *roster, const struct el_config *config, struct el_manager *manager);
 // Waits for the loader.
 void el_roster_done(struct el_roster *roster);
 

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "serve/device_settings.h"
 #include "serve/exchange.h"
 #include "serve/listen.h"
 #include "serve/server.h"
@@ -148,12 +149,25 @@ static void notify_loop(void *context) {
     el_mailbox_wake(&server->mailbox);
 }
 
+// Opens the devices that the settings choose, and says what people should know of the choice.
+static int open_devices(struct el_server *server) {
+    struct el_device_settings settings;
+    EL_TRY(el_device_settings_read(server->config, &settings));
+    EL_TRY(el_manager_open(&settings.options, &server->manager));
+    const struct el_manager_report *report = el_manager_report(server->manager);
+    if (*report->fallback) el_info("%s", report->fallback);
+    for (int i = 0; i < report->warning_count; i++)
+        el_warn("%s", report->warnings[i]);
+    return el_monitor_open(server->manager, server->config, &server->monitor);
+}
+
 static int open_parts(struct el_server *server) {
     const struct el_config *config = server->config;
     EL_TRY(block_signals(server));
     EL_TRY(el_mailbox_init(&server->mailbox));
     EL_TRY(el_keys_init(&server->keys, config->api_key_file, config->api_key));
-    EL_TRY(el_roster_init(&server->roster, config));
+    EL_TRY(open_devices(server));
+    EL_TRY(el_roster_init(&server->roster, config, server->manager));
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (server->epoll_fd < 0) return el_fail(EL_EIO, "cannot make an epoll set: %s", strerror(errno));
     server->peers.epoll_fd = server->lingerers.epoll_fd = server->epoll_fd;
@@ -303,6 +317,8 @@ void el_server_close(struct el_server *server) {
         close_fd(server->listen_fd);
     el_linger_sweep(&server->lingerers, true);
     el_roster_done(&server->roster);
+    el_monitor_close(server->monitor);
+    el_manager_close(server->manager);
     el_keys_done(&server->keys);
     el_mailbox_done(&server->mailbox);
     close_fd(server->epoll_fd);

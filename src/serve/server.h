@@ -14,12 +14,15 @@
 #include "serve/keys.h"
 #include "serve/linger.h"
 #include "serve/metrics.h"
+#include "serve/monitor.h"
 #include "serve/peer.h"
 #include "serve/roster.h"
 #include "serve/serve.h"
 
 struct el_server {
     const struct el_config *config;
+    struct el_manager *manager;
+    struct el_monitor *monitor;
     struct el_roster roster;
     struct el_keys keys;
     struct el_metrics metrics;

@@ -128,6 +128,7 @@ static int open_batcher(struct el_embedder *embedder, const struct el_embedder_o
         .threads = embedder->threads,
         .pin = options->pin,
         .batch_tokens = HOST_BATCH_TOKENS,
+        .batch_sequences = options->batch_texts,
         .wait_us = options->batch_wait_us,
         .dim = (int)embedder->bert_config.hidden_size,
         .run = run_batch,
@@ -176,9 +177,10 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     struct el_embedder *embedder = NULL;
     if (!options) options = &defaults;
     if (options->threads < 0 || options->batch_tokens < 0 || options->batch_wait_us < 0 ||
-        options->queue_tokens < 0 || options->streams < 0)
+        options->queue_tokens < 0 || options->streams < 0 || options->batch_texts < 0)
         return el_fail(EL_EINVAL,
-                       "threads, streams, batch_tokens, batch_wait_us and queue_tokens must not be negative");
+                       "threads, streams, batch_tokens, batch_texts, batch_wait_us and queue_tokens "
+                       "must not be negative");
     EL_TRY(el_zalloc(1, sizeof *embedder, &embedder));
     embedder->threads = options->threads > 0 ? options->threads : el_cpu_count();
     embedder->streams = options->streams > 0 ? options->streams : STREAMS;

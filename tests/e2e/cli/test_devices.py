@@ -3,9 +3,11 @@
 import json
 import os
 import subprocess
+import time
 import unittest
+import urllib.request
 
-from harness import BINARY, BUILD, ROOT, SANITIZER, TIMEOUT, WITH_MACHINE, CliTest
+from harness import BINARY, BUILD, ROOT, SANITIZER, TIMEOUT, WITH_MACHINE, CliTest, ModelTest
 
 FAKES = os.path.join(BUILD, "tests", "fake")
 FAKE_DRIVERS = os.path.exists(os.path.join(FAKES, "lib", "libcuda.so.1"))
@@ -82,6 +84,103 @@ class WithoutDrivers(DeviceTest):
         for figure in ("upload_gb_s", "download_gb_s", "copy_gb_s"):
             self.assertGreater(found["devices"][0][figure], 0)
         self.assertIn("no cuda device", self.on("none", "bench", "device", "--device", "cuda", code=1)[1])
+
+
+@unittest.skipUnless(FAKE_DRIVERS, "this build has no CUDA driver that is not there")
+class Machines(DeviceTest):
+    def test_eight_gpus_and_their_links(self):
+        found = self.doctor("8xa100-nvlink")
+        self.assertTrue(found["healthy"])
+        gpus = [row for row in found["candidates"] if row["kind"] == "cuda"]
+        self.assertEqual([row["id"] for row in gpus], [f"cuda:{i}" for i in range(8)])
+        self.assertEqual([row["chosen"] for row in gpus], [True] + [False] * 7)
+        self.assertEqual((gpus[0]["capability"], gpus[0]["memory_bytes"]), (8.0, 80 << 30))
+        links = found["nvml"]["links"]
+        self.assertEqual([links[i][i] for i in range(8)], ["X"] * 8)
+        self.assertEqual(links[0][1:], ["NV12"] * 7)
+        device = next(row for row in found["devices"] if row["id"] == "cuda:7")
+        self.assertTrue(device["healthy"])
+        self.assertGreater(device["nvml"]["temperature"], 0)
+        self.assertGreater(device["rates"]["matmul_tflop_s"]["fp16"], 0)
+
+    def test_the_settings_choose(self):
+        preset = os.path.join(ROOT, "config", "4xa100.yaml")
+        found = self.doctor("8xa100-nvlink", "--gpu-config", preset)
+        self.assertEqual([row["id"] for row in found["candidates"] if row["chosen"]], [f"cuda:{i}" for i in range(4)])
+        found = self.doctor("dual-3090-nvlink", "--device", "cuda:1", env={"CUDA_VISIBLE_DEVICES": "1"})
+        self.assertIn("cuda:0 is used instead", self.checks(found, "WARN")[-1])
+        self.assertEqual(found["manager"]["cuda_visible_devices"], "1")
+
+    def test_a_device_that_computes_wrongly_fails(self):
+        found = self.doctor("8xa100-nvlink-wrong", code=1)
+        self.assertEqual([row["id"] for row in found["devices"] if not row["healthy"]], ["cuda:3"])
+        self.assertIn("cuda:3 is not healthy", self.checks(found, "FAIL")[0])
+
+    def test_a_device_that_fails_while_it_is_measured(self):
+        found = self.doctor("h200-ecc", code=1)
+        self.assertIn("cuda:0 failed while it was measured", self.checks(found, "FAIL")[0])
+        device = next(row for row in found["devices"] if row["id"] == "cuda:0")
+        self.assertFalse(device["healthy"])
+        self.assertIn("ECC", device["error"])
+
+
+@unittest.skipUnless(FAKE_DRIVERS, "this build has no CUDA driver that is not there")
+class Serve(DeviceTest, ModelTest):
+    def serve(self, machine, *args):
+        """Starts a server there; returns a function that asks it, and its process."""
+        process = subprocess.Popen([WITH_MACHINE, machine, BINARY, "serve", "--port", "0", "--model", self.model, *args],
+                                   env={**self.env, "EL_BUILD": BUILD}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        address = process.stdout.readline().decode().strip()
+
+        def ask(path):
+            with urllib.request.urlopen(address + path, timeout=TIMEOUT) as answer:
+                return answer.read().decode()
+        return ask, process
+
+    def test_the_metrics_of_gpus(self):
+        ask, _ = self.serve("rtx4090")
+        health = json.loads(ask("/health"))
+        self.assertEqual((health["models"][0]["device"], health["hardware"]["mode"]), ("cuda:0", "cuda"))
+        self.assertTrue(health["hardware"]["devices"][0]["healthy"])
+        metrics = ask("/metrics")
+        for name in ["gpu_memory_used_mb", "gpu_memory_total_mb", "gpu_utilization_pct"]:
+            self.assertRegex(metrics, rf'(?m)^{name}{{device_id="0"}} [0-9.e+]+$')
+        for name in ["GPU_TEMP", "POWER_USAGE", "FB_USED", "FB_FREE", "XID_ERRORS", "SM_CLOCK"]:
+            self.assertRegex(metrics, rf'(?m)^DCGM_FI_DEV_{name}{{gpu="0",UUID="GPU-[-0-9a-f]+"}} [0-9.e+]+$')
+        self.assertRegex(metrics, r'(?m)^eleanor_device_allocated_bytes{device="cuda:0"} [1-9]')
+        self.assertIn('eleanor_device_healthy{device="cuda:0"} 1', metrics)
+        self.assertNotIn("eleanor_gpu_ecc_errors", metrics)  # this card does not count them: unknown, not zero
+
+    def test_a_gpu_that_falls_off_the_bus_is_seen(self):
+        ask, process = self.serve("rtx4090-off-the-bus")
+        until = time.monotonic() + TIMEOUT
+        while json.loads(ask("/health"))["hardware"]["healthy"]:
+            self.assertLess(time.monotonic(), until, "the loss was not seen")
+            time.sleep(0.1)
+        self.assertIn('eleanor_device_healthy{device="cuda:0"} 0', ask("/metrics"))
+        process.terminate()
+        _, error = process.communicate(timeout=TIMEOUT)
+        self.assertIn(b"cuda:0 is not healthy", error)
+
+    def test_memory_is_logged_and_alerted(self):
+        _, process = self.serve("rtx4090", "--log-memory-stats", "--memory-check-interval", "1",
+                                "--alert-threshold-pct", "1")
+        time.sleep(1.5)
+        process.terminate()
+        _, error = process.communicate(timeout=TIMEOUT)
+        self.assertGreaterEqual(error.count(b"MB allocated"), 2, error)
+        self.assertEqual(error.count(b"alert_threshold_pct is 1"), 1, error)
+
+    def test_without_a_gpu_fp16_becomes_auto(self):
+        preset = os.path.join(ROOT, "config", "rtx4090.yaml")
+        ask, process = self.serve("none", "--gpu-config", preset)
+        self.assertEqual(json.loads(ask("/health"))["models"][0]["device"], "cpu:0")
+        self.assertNotIn("gpu_memory_used_mb", ask("/metrics"))
+        process.terminate()
+        _, error = process.communicate(timeout=TIMEOUT)
+        self.assertIn(b"no GPU can be used, so the processor computes", error)
+        self.on("none", "embed", "--model", self.model, "--text", "a", "--gpu-config", preset)
 
 
 def opencl_devices():

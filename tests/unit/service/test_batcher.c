@@ -133,6 +133,30 @@ static void batches_keep_the_budget(void **state) {
     }
 }
 
+// A batch of so many sequences is full, however few tokens they have; who waits for company goes at once.
+static void batches_keep_the_limit_of_sequences(void **state) {
+    (void)state;
+    struct machine machine = {.largest = 3};
+    struct el_batcher *batcher = NULL;
+    const struct el_batcher_options options = {.workers = 2,
+                                               .threads = 2,
+                                               .batch_tokens = INT32_MAX,
+                                               .batch_sequences = 3,
+                                               .wait_us = 60 * 1000000,
+                                               .dim = 1,
+                                               .run = add_ids,
+                                               .context = &machine,
+                                               .done = item_done};
+    assert_int_equal(el_batcher_open(&options, &batcher), 0);
+    const int64_t tokens = make_items(items, 300, NULL);
+    assert_int_equal(el_batcher_put(batcher, &items[0].sequence, 300, tokens), 0);
+    el_batcher_drain(batcher);
+    check_items(300);
+    assert_int_equal(machine.failures, 0);
+    assert_int_equal(machine.runs, 100);
+    el_batcher_close(batcher);
+}
+
 static void short_memory_halves(void **state) {
     (void)state;
     struct machine machine = {.largest = 2};
@@ -268,6 +292,7 @@ static void producers_do_not_lose_each_other(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_keep_the_budget),
+        cmocka_unit_test(batches_keep_the_limit_of_sequences),
         cmocka_unit_test(short_memory_halves),
         cmocka_unit_test(what_can_not_be_computed_fails_alone),
         cmocka_unit_test(a_longer_sequence_goes_alone),
