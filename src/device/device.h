@@ -15,8 +15,9 @@ struct el_stream_trace; // stream_trace.h
 struct el_trace;        // trace.h
 
 struct el_device_options {
-    int parts;       // host: how many devices the processors are split into; 0 is 1
-    uint64_t budget; // bytes that the pool may take; 0: what the device has
+    int parts;              // host: how many devices the processors are split into; 0 is 1
+    uint64_t budget;        // bytes that the pool may take; 0: what the device has
+    struct el_trace *trace; // of what its streams do; outlives the device; NULL: none
 };
 
 // A device that is open. Calls on it may come from any thread.
@@ -27,7 +28,7 @@ struct el_device {
     struct el_device_options options;
     struct el_device_facts facts;
     struct el_memory_pool *pool;
-    struct el_trace *trace; // of its streams; set by who opened it, before them; outlives them. NULL: none
+    struct el_trace *trace; // as the options say; who opened it may set it before its streams are used
     atomic_int streams;     // opened so far
     void *state;            // the back-end's own
     atomic_int references;

@@ -26,7 +26,8 @@ static int open_device(const struct el_manager *manager, const struct el_candida
                        struct el_device **ret_device) {
     const bool is_cpu = el_streq(candidate->kind, "cpu");
     const struct el_device_options options = {.parts = is_cpu ? manager->candidates.cpu_parts : 0,
-                                              .budget = budget_of(manager, candidate)};
+                                              .budget = budget_of(manager, candidate),
+                                              .trace = manager->trace};
     EL_TRY(el_device_open(is_cpu ? "host" : candidate->kind, candidate->index, &options, ret_device));
     memcpy((*ret_device)->id, candidate->id, sizeof candidate->id); // people know it as cpu:0
     return 0;
@@ -106,6 +107,7 @@ static int open_manager(struct el_manager *manager, const struct el_manager_opti
     const bool is_auto = !options->devices || el_streq(options->devices, "auto");
     manager->budget = options->budget;
     manager->budget_pct = options->budget_pct;
+    manager->trace = options->trace;
     int status = is_auto || strstr(options->devices, "cuda")
                      ? el_nvml_open(&manager->nvml)
                      : el_fail(EL_EUNSUPPORTED, "not looked for, since --device names no GPU of CUDA");
@@ -182,7 +184,7 @@ static int index_of(const struct el_manager *manager, const char *id) {
 
 int el_manager_acquire(struct el_manager *manager, const char *id, struct el_device **ret_device) {
     const int i = index_of(manager, id);
-    if (i < 0) return el_device_open_id(id, NULL, ret_device);
+    if (i < 0) return el_device_open_id(id, &(struct el_device_options){.trace = manager->trace}, ret_device);
     struct el_managed *managed = &manager->devices[i];
     struct el_device *device = NULL;
     EL_TRY(reopen(manager, i, true));

@@ -26,6 +26,7 @@ struct el_manager_options {
     bool multi;         // multi_gpu.enabled: all devices of the kind; else its first
     uint64_t budget;    // max_memory_per_gpu in bytes; 0: what the device has
     int budget_pct;     // the same in percent of the device's memory; 0: all. The smaller holds
+    struct el_trace *trace; // of all devices, outlives the manager; NULL: none
 };
 
 // A device that there is, or a kind of which there is none, and what became of it.

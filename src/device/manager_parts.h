@@ -37,6 +37,7 @@ struct el_manager {
     char nvml_problem[256];
     uint64_t budget; // bytes per GPU; 0: no limit
     int budget_pct;  // percent of a GPU's memory; 0: no limit
+    struct el_trace *trace;
     struct el_managed devices[EL_MANAGER_DEVICES];
     int count;
     struct el_watch watch;

@@ -2,7 +2,8 @@
 // A trace: spans of time on named tracks, written as Chrome trace events (JSON), which chrome://tracing and
 // Perfetto show. The file is whole JSON after every flush, so what a process that dies leaves can be read.
 //
-// Whoever opened a device sets device->trace; its streams then trace themselves (stream_trace.h). Any thread.
+// A device that is opened with it (el_device_options, el_manager_options) traces its streams
+// (stream_trace.h). Any thread.
 #ifndef EL_DEVICE_TRACE_H
 #define EL_DEVICE_TRACE_H
 

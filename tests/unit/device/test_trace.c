@@ -21,6 +21,7 @@
 #include "base/thread.h"
 #include "common/late_backend.h"
 #include "device/executor.h"
+#include "device/manager.h"
 #include "device/pool.h"
 #include "device/trace.h"
 
@@ -249,19 +250,44 @@ static void tracing_that_fails_harms_nothing(void **state) {
 static void the_host_traces_too(void **state) {
     (void)state;
     struct el_device *host = NULL;
+    struct el_device_options options = {0};
     struct el_stream stream;
     char from[100] = "", to[100];
-    assert_int_equal(el_device_open("host", 0, NULL, &host), 0);
-    assert_int_equal(el_trace_open(path, &host->trace), 0);
-    struct el_trace *trace = host->trace;
+    assert_int_equal(el_trace_open(path, &options.trace), 0);
+    assert_int_equal(el_device_open("host", 0, &options, &host), 0);
     assert_int_equal(el_stream_open(host, &stream), 0);
     assert_int_equal(el_stream_copy(&stream, to, from, sizeof from), 0);
     assert_int_equal(el_stream_sync(&stream), 0);
     el_stream_close(&stream);
     el_device_close(host);
-    el_trace_close(trace);
+    el_trace_close(options.trace);
     json_t *root = read_trace();
     assert_int_equal(count_spans(root, "host:0 stream 0 copy", "copy", NULL), 1);
+    json_decref(root);
+}
+
+static void a_manager_traces_all_its_devices(void **state) {
+    (void)state;
+    struct el_manager_options options = {.devices = "cpu=2"};
+    struct el_manager *manager = NULL;
+    char from[100] = "", to[100];
+    assert_int_equal(el_trace_open(path, &options.trace), 0);
+    assert_int_equal(el_manager_open(&options, &manager), 0);
+    for (int i = 0; i < 2; i++) {
+        struct el_stream stream;
+        assert_int_equal(el_stream_open(el_manager_device(manager, i), &stream), 0);
+        assert_int_equal(el_stream_copy(&stream, to, from, sizeof from), 0);
+        assert_int_equal(el_stream_sync(&stream), 0);
+        el_stream_close(&stream);
+    }
+    el_manager_close(manager);
+    el_trace_close(options.trace);
+    json_t *root = read_trace();
+    size_t i;
+    int copies = 0;
+    const json_t *event;
+    json_array_foreach(root, i, event) copies += el_streq(text_of(event, "name"), "copy");
+    assert_int_equal(copies, 2);
     json_decref(root);
 }
 
@@ -275,6 +301,7 @@ int main(void) {
         cmocka_unit_test(streams_trace_themselves),
         cmocka_unit_test(tracing_that_fails_harms_nothing),
         cmocka_unit_test(the_host_traces_too),
+        cmocka_unit_test(a_manager_traces_all_its_devices),
     };
     return cmocka_run_group_tests_name("trace", tests, make_path, remove_path);
 }
