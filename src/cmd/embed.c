@@ -15,6 +15,7 @@
 #include "cmd/cmd.h"
 #include "cmd/embed_input.h"
 #include "cmd/embed_output.h"
+#include "device/trace.h"
 #include "serve/device_settings.h"
 #include "service/embed.h"
 #include "store/store.h"
@@ -193,12 +194,6 @@ static int open_model(const struct el_config *config, struct el_manager *manager
     return status < 0 ? status : el_embedder_open(path, &options, ret_embedder);
 }
 
-static int open_devices(const struct el_config *config, struct el_manager **ret_manager) {
-    struct el_device_settings settings;
-    EL_TRY(el_device_settings_read(config, &settings));
-    return el_manager_open(&settings.options, ret_manager);
-}
-
 // Truncating the output may not destroy an input.
 static int check_output(const struct options *options) {
     struct stat output, input;
@@ -214,10 +209,11 @@ static int check_output(const struct options *options) {
 static int embed(const struct el_config *config, struct options *options) {
     struct el_embedder *embedder = NULL;
     struct el_manager *manager = NULL;
+    struct el_trace *trace = NULL;
     struct el_vector_sink sink = {0};
     int status = check_output(options);
     if (status == 0) status = el_text_source_open(&options->source);
-    if (status == 0) status = open_devices(config, &manager);
+    if (status == 0) status = el_devices_open(config, &trace, &manager);
     if (status == 0) status = open_model(config, manager, options->prompt, &embedder);
     if (status == 0)
         status = el_vector_sink_open(options->format, options->output, el_embedder_dim(embedder), &sink);
@@ -225,6 +221,7 @@ static int embed(const struct el_config *config, struct options *options) {
     el_vector_sink_close(&sink);
     el_embedder_close(embedder);
     el_manager_close(manager);
+    el_trace_close(trace);
     el_text_source_close(&options->source);
     return status;
 }

@@ -35,6 +35,7 @@ struct el_device {
     atomic_bool lost;                                // it has answered EL_ELOST once
     char loss[192];                                  // what it answered then
     atomic_bool loses;                               // guards the writing of `loss`
+    _Atomic uint64_t busy_ns;                        // of models on its streams
     _Atomic uint64_t launches, uploaded, downloaded; // bytes
 };
 

@@ -91,6 +91,7 @@ struct el_device_health {
     uint64_t canary_ns; // how long it took; 0: it did not end
     char error[256];    // why it is not healthy; "" when it is
     struct el_memory_stats memory;
+    uint64_t busy_ns;              // of its streams together: time in which they computed for models
     bool has_reading;              // NVML knows the device
     struct el_gpu_reading reading; // of NVML
 };

@@ -92,6 +92,7 @@ static void run(struct el_probe *probe, struct el_device_health *health) {
             snprintf(health->error, sizeof health->error, "%s has fallen off the bus (NVML)", health->id);
     }
     el_device_memory_stats(probe->device, &health->memory);
+    health->busy_ns = atomic_load(&probe->device->busy_ns);
     health->healthy = health->canary_right && !health->reading.is_lost;
 }
 

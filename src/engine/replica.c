@@ -9,7 +9,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "device/manager.h"
+#include "device/trace.h"
 #include "ops/ops.h"
 
 enum { SAME_DEVICE_TRIES = 2 }; // how often a device that was lost is opened again before the next is taken
@@ -28,6 +30,7 @@ struct el_replica {
     struct el_device *device; // NULL: none
     struct el_target target;
     void *model;
+    int *tracks;           // [workers] of the device's trace; 0: no span yet
     struct el_exec *execs; // [workers]; those with ops are open. A worker's own while it runs.
     struct el_replica_state shown;
 };
@@ -38,6 +41,7 @@ static void leave_device(struct el_replica *replica) {
     for (int i = 0; i < replica->options.workers; i++) {
         el_exec_close(&replica->execs[i]);
         replica->execs[i] = (struct el_exec){0};
+        replica->tracks[i] = 0; // of another device from now on
     }
     if (replica->model) replica->options.unload(replica->model);
     replica->model = NULL;
@@ -134,12 +138,27 @@ static int move(struct el_replica *replica, uint64_t seen) {
 
 // ---- running ----
 
+// Counts a call that worked and puts it into the device's trace, a track for each worker.
+static void note_call(struct el_replica *replica, int worker, uint64_t began_ns) {
+    struct el_device *device = replica->device;
+    const uint64_t ended_ns = el_now_ns();
+    atomic_fetch_add(&device->busy_ns, ended_ns - began_ns);
+    if (!device->trace) return;
+    if (replica->tracks[worker] == 0) {
+        char name[64];
+        snprintf(name, sizeof name, "%s worker %d", device->id, worker);
+        replica->tracks[worker] = el_trace_track(device->trace, name);
+    }
+    el_trace_span(device->trace, replica->tracks[worker], "batch", began_ns, ended_ns, 0);
+}
+
 static int run_once(struct el_replica *replica, int worker, struct el_team *team, el_replica_fn *fn,
                     void *context) {
     struct el_exec *exec = &replica->execs[worker];
     if (!exec->ops) EL_TRY(el_exec_open(&replica->target, team, exec));
     exec->team = team;
     const struct el_exec_mark mark = el_exec_mark(exec);
+    const uint64_t began = el_now_ns();
     int status = fn(context, replica->model, exec);
     if (status < 0) {
         char detail[512];
@@ -147,6 +166,7 @@ static int run_once(struct el_replica *replica, int worker, struct el_team *team
         el_exec_sync(exec); // what was queued still uses the temporaries
         el_fail_copy(status, detail);
     }
+    if (status == 0) note_call(replica, worker, began);
     el_exec_release(exec, mark);
     if (status == EL_ENOMEM) el_exec_trim(exec); // what a large batch took may be what is missing
     return status;
@@ -182,6 +202,7 @@ static int copy_devices(struct el_replica *replica, const struct el_replica_opti
     EL_TRY(el_zalloc((size_t)options->device_count, sizeof *replica->devices, &replica->devices));
     for (int i = 0; i < options->device_count; i++)
         EL_TRY(el_strdup(options->devices[i], &replica->devices[i]));
+    EL_TRY(el_zalloc((size_t)options->workers, sizeof *replica->tracks, &replica->tracks));
     return el_zalloc((size_t)options->workers, sizeof *replica->execs, &replica->execs);
 }
 
@@ -211,6 +232,7 @@ void el_replica_close(struct el_replica *replica) {
     pthread_cond_destroy(&replica->changed);
     pthread_mutex_destroy(&replica->lock);
     el_free(replica->execs);
+    el_free(replica->tracks);
     el_free(replica->devices);
     el_free(replica);
 }

@@ -44,6 +44,11 @@ static bool canary_seconds(const struct sample *sample, double *ret_value) {
     return sample->health->canary_ns > 0;
 }
 
+static bool busy_seconds(const struct sample *sample, double *ret_value) {
+    *ret_value = (double)sample->health->busy_ns * 1e-9;
+    return sample->health->healthy;
+}
+
 #define FIELD(function, field, scale)                                      \
     static bool function(const struct sample *sample, double *ret_value) { \
         return of_field(sample, field, scale, ret_value);                  \
@@ -102,6 +107,8 @@ static const struct {
      ecc},
     {"eleanor_device_healthy", "gauge", "1 while the device computes what it should", BY_DEVICE, is_healthy},
     {"eleanor_device_canary_seconds", "gauge", "Time that the last canary took", BY_DEVICE, canary_seconds},
+    {"eleanor_device_busy_seconds_total", "counter", "Time in which streams computed, over all of them",
+     BY_DEVICE, busy_seconds},
     {"eleanor_device_allocated_bytes", "gauge", "Memory in use on the device", BY_DEVICE, allocated},
     {"eleanor_device_reserved_bytes", "gauge", "Memory that was taken from the driver", BY_DEVICE, reserved},
     {"eleanor_device_peak_bytes", "gauge", "Most memory that was in use at once", BY_DEVICE, peak},

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "device/trace.h"
 
 int el_device_settings_read(const struct el_config *config, struct el_device_settings *ret_settings) {
     if (config->device_preference.count > EL_DEVICE_WISHES || config->device_ids.count > EL_DEVICE_WISHES)
@@ -28,6 +29,21 @@ int el_device_settings_read(const struct el_config *config, struct el_device_set
     const size_t count = config->device_ids.count;
     ret_settings->options.index_count = (int)(config->multi_gpu ? count : EL_MIN(count, 1));
     return 0;
+}
+
+int el_devices_open(const struct el_config *config, struct el_trace **ret_trace,
+                    struct el_manager **ret_manager) {
+    struct el_device_settings settings;
+    struct el_trace *trace = NULL;
+    EL_TRY(el_device_settings_read(config, &settings));
+    if (config->trace) EL_TRY(el_trace_open(config->trace, &trace));
+    settings.options.trace = trace;
+    int status = el_manager_open(&settings.options, ret_manager);
+    if (status < 0)
+        el_trace_close(trace);
+    else
+        *ret_trace = trace;
+    return status;
 }
 
 static const char *precision_of(const struct el_config *config, const struct el_manager *manager) {

@@ -16,6 +16,11 @@ struct el_device_settings {
     int indices[EL_DEVICE_WISHES];
 };
 
+// Opens the devices that the settings choose. With the setting `trace` *ret_trace is to be closed after the
+// manager; else it is NULL.
+int el_devices_open(const struct el_config *config, struct el_trace **ret_trace,
+                    struct el_manager **ret_manager);
+
 // *ret_settings may not be moved afterwards. EL_ETOOBIG: more devices named than anybody has.
 int el_device_settings_read(const struct el_config *config, struct el_device_settings *ret_settings);
 

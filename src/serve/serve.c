@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "device/trace.h"
 #include "serve/device_settings.h"
 #include "serve/exchange.h"
 #include "serve/listen.h"
@@ -151,9 +152,7 @@ static void notify_loop(void *context) {
 
 // Opens the devices that the settings choose, and says what people should know of the choice.
 static int open_devices(struct el_server *server) {
-    struct el_device_settings settings;
-    EL_TRY(el_device_settings_read(server->config, &settings));
-    EL_TRY(el_manager_open(&settings.options, &server->manager));
+    EL_TRY(el_devices_open(server->config, &server->trace, &server->manager));
     const struct el_manager_report *report = el_manager_report(server->manager);
     if (*report->fallback) el_info("%s", report->fallback);
     for (int i = 0; i < report->warning_count; i++)
@@ -319,6 +318,7 @@ void el_server_close(struct el_server *server) {
     el_roster_done(&server->roster);
     el_monitor_close(server->monitor);
     el_manager_close(server->manager);
+    el_trace_close(server->trace);
     el_keys_done(&server->keys);
     el_mailbox_done(&server->mailbox);
     close_fd(server->epoll_fd);

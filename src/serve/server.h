@@ -21,6 +21,7 @@
 
 struct el_server {
     const struct el_config *config;
+    struct el_trace *trace; // or NULL
     struct el_manager *manager;
     struct el_monitor *monitor;
     struct el_roster roster;

@@ -152,6 +152,23 @@ class Serve(DeviceTest, ModelTest):
         self.assertIn('eleanor_device_healthy{device="cuda:0"} 1', metrics)
         self.assertNotIn("eleanor_gpu_ecc_errors", metrics)  # this card does not count them: unknown, not zero
 
+    def test_a_trace(self):
+        trace = os.path.join(self.folder, "trace.json")
+        self.on("rtx4090", "embed", "--model", self.model, "--text", "a", "--trace", trace)
+        names = self.names_in(trace)
+        self.assertIn("batch", names)
+        self.assertTrue([name for name in names if name.startswith("embed_norm")], names)
+        self.on("none", "embed", "--model", self.model, "--text", "a", "--trace", trace)
+        self.assertIn("batch", self.names_in(trace))
+        self.assertIn("/nonexistent", self.on("none", "embed", "--model", self.model, "--text", "a", "--trace",
+                                              "/nonexistent/trace.json", code=1)[1])
+
+    @staticmethod
+    def names_in(path):
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+        return {event["name"] for event in (found["traceEvents"] if isinstance(found, dict) else found)}
+
     def test_a_gpu_that_falls_off_the_bus_is_seen(self):
         ask, process = self.serve("rtx4090-off-the-bus")
         until = time.monotonic() + TIMEOUT
