@@ -69,15 +69,28 @@ void el_processors_name(const char *root, char *ret_name, size_t size) {
     read_value(root, "/proc/cpuinfo", "model name", ret_name, size);
 }
 
+// The highest number of a hardware thread: "0-7", "0,2-5".
+static int last_cpu(const char *root) {
+    char list[256];
+    int last = 0;
+    if (!read_line(root, "/sys/devices/system/cpu/present", list, sizeof list)) return -1;
+    const char *number = list;
+    for (const char *c = list; *c; c++)
+        if (*c == ',' || *c == '-') number = c + 1;
+    sscanf(number, "%d", &last);
+    return EL_MIN(last, CPU_LIMIT - 1);
+}
+
 // Counts sockets and cores by the ids that each hardware thread has.
 static void count_cores(const char *root, struct el_processors *processors) {
     uint64_t seen[CPU_LIMIT]; // socket and core
     int seen_count = 0, last_socket = -1;
-    for (int cpu = 0; cpu < CPU_LIMIT; cpu++) {
+    const int last = last_cpu(root);
+    for (int cpu = 0; cpu <= last; cpu++) {
         char path[96];
         int socket = 0, core = 0;
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/physical_package_id", cpu);
-        if (!read_int(root, path, &socket)) continue; // there is none of this number, or it is off
+        if (!read_int(root, path, &socket)) continue; // it is off
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/core_id", cpu);
         read_int(root, path, &core);
         processors->online++;

@@ -38,7 +38,8 @@ static int write_machine(void **state) {
     put("/proc/cpuinfo",
         "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 7742\nmodel name\t: other\n");
     put("/proc/meminfo", "MemTotal:       2000 kB\nMemFree:  1 kB\nMemAvailable:   500 kB\n");
-    for (int cpu = 0; cpu < 8; cpu++) { // two sockets of two cores of two threads
+    put("/sys/devices/system/cpu/present", "0,1-8\n"); // of which the last is off
+    for (int cpu = 0; cpu < 8; cpu++) {                // two sockets of two cores of two threads
         char path[128], text[16];
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/physical_package_id", cpu);
         snprintf(text, sizeof text, "%d\n", cpu / 2 % 2);
