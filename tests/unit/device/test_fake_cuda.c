@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "cuda_program.h"
+#include "device/cuda_api.h"
 #include "fake_run.h"
 
 static int exit_code_of(const struct fake_run *run, int (*program)(void)) {
@@ -195,6 +196,60 @@ static void what_is_left_is_reported(void **state) {
     json_decref(report);
 }
 
+// ---- what the driver is handed ----
+
+#define PTX(version, target) ".version " version "\n.target sm_" target "\n.address_size 64\n"
+#define ENTRY(count) \
+    ".visible .entry to_store_f16(.param .u64 in, .param .u64 out, .param ." count " count)\n{ ret; }\n"
+
+static CUresult load(const struct el_cuda_api *api, const char *text) {
+    CUmodule module;
+    CUfunction function;
+    CUresult result = api->cuModuleLoadDataEx(&module, text, 0, NULL, NULL);
+    return result == CUDA_SUCCESS ? api->cuModuleGetFunction(&function, module, "to_store_f16") : result;
+}
+
+static int load_texts(void) {
+    struct el_cuda_api api;
+    CUcontext context;
+    RUN_TRY(el_cuda_load(&api));
+    RUN_CHECK(api.cuCtxCreate(&context, 0, 0) == CUDA_SUCCESS);
+    RUN_CHECK(load(&api, PTX("7.0", "70") ENTRY("u32")) == CUDA_SUCCESS);
+    RUN_CHECK(load(&api, PTX("7.0", "70") ENTRY("u64")) == CUDA_ERROR_INVALID_IMAGE);
+    RUN_CHECK(load(&api, PTX("7.0", "70") ENTRY("f32")) == CUDA_ERROR_INVALID_IMAGE);
+    RUN_CHECK(load(&api, PTX("7.0", "70") ".visible .entry to_store_f16()") == CUDA_ERROR_INVALID_IMAGE);
+    RUN_CHECK(load(&api, PTX("7.0", "70") ".visible .entry to_store_f16x()") == CUDA_ERROR_NOT_FOUND);
+    RUN_CHECK(load(&api, PTX("9.0", "70") ENTRY("u32")) == CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+    RUN_CHECK(load(&api, PTX("7.0", "100") ENTRY("u32")) == CUDA_ERROR_NO_BINARY_FOR_GPU);
+    RUN_CHECK(load(&api, "nonsense") == CUDA_ERROR_INVALID_PTX);
+    return api.cuCtxDestroy(context) == CUDA_SUCCESS ? 0 : RUN_BAD_CHECK;
+}
+
+static int use_handles_wrongly(void) {
+    struct el_cuda_api api;
+    CUcontext first, second;
+    CUstream stream;
+    RUN_TRY(el_cuda_load(&api));
+    RUN_CHECK(api.cuStreamCreate(&stream, 0) == CUDA_ERROR_INVALID_CONTEXT);
+    RUN_CHECK(api.cuCtxCreate(&first, 0, 0) == CUDA_SUCCESS);
+    RUN_CHECK(api.cuStreamCreate(&stream, 0) == CUDA_SUCCESS);
+    RUN_CHECK(api.cuCtxCreate(&second, 0, 0) == CUDA_SUCCESS);
+    RUN_CHECK(api.cuStreamSynchronize(stream) == CUDA_ERROR_INVALID_HANDLE); // of another context
+    RUN_CHECK(api.cuCtxSetCurrent(first) == CUDA_SUCCESS);
+    RUN_CHECK(api.cuStreamSynchronize(NULL) == CUDA_ERROR_INVALID_HANDLE);
+    RUN_CHECK(api.cuStreamDestroy(stream) == CUDA_SUCCESS);
+    RUN_CHECK(api.cuStreamSynchronize(stream) == CUDA_ERROR_INVALID_HANDLE);
+    RUN_CHECK(api.cuCtxDestroy(first) == CUDA_SUCCESS);
+    RUN_CHECK(api.cuCtxSetCurrent(first) == CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    return api.cuCtxDestroy(second) == CUDA_SUCCESS ? 0 : RUN_BAD_CHECK;
+}
+
+static void texts_and_handles_are_checked(void **state) {
+    (void)state;
+    assert_int_equal(exit_code_of(&(struct fake_run){0}, load_texts), 0);
+    assert_int_equal(exit_code_of(&(struct fake_run){0}, use_handles_wrongly), 0);
+}
+
 // ---- failures from outside ----
 
 static char trip_path[] = "/tmp/el-trip-XXXXXX";
@@ -243,6 +298,7 @@ int main(void) {
         cmocka_unit_test(an_event_has_no_time_before_it_is_done),
         cmocka_unit_test(memory_that_is_not_the_kernels_is_illegal),
         cmocka_unit_test(what_is_left_is_reported),
+        cmocka_unit_test(texts_and_handles_are_checked),
         cmocka_unit_test(a_gpu_is_pulled_while_the_program_runs),
         cmocka_unit_test(a_gpu_that_computes_wrongly_does),
     };
