@@ -78,6 +78,16 @@ bench-tokenizer: all $(PEER_PYTHON) ## texts to token ids, beside Hugging Face t
 bench-matmul: all ## the matrix products of the model, beside oneDNN
 	@$(BUILD)/bench_matmul
 
+# A machine with a GPU may lack every library: this needs a C compiler, CMake and clang or nvcc alone.
+GPU ?= cuda:0
+.PHONY: gpu-check
+gpu-check: ## on a machine with a GPU: check every operation on it (GPU=cuda:0), then bench them beside torch
+	@test -f $(BUILD)-gpu/CMakeCache.txt || $(CMAKE) -S . -B $(BUILD)-gpu -DEL_BARE=ON $(CONFIG) >/dev/null
+	@$(CMAKE) --build $(BUILD)-gpu -j >/dev/null
+	@$(BUILD)-gpu/checkops --device $(GPU)
+	@$(or $(PEER),python3) bench/gpu.py $(BUILD)-gpu/bench_gpu $(GPU) --note "$$(git rev-parse --short HEAD 2>/dev/null)" \
+		--out bench/results/gpu-$$(date +%Y-%m-%d-%H%M).json
+
 .PHONY: bench-serve
 bench-serve: all ## HTTP at 1, 64 and 1,000 connections, and overload
 	@$(BUILD)/bench_serve "$(MODEL)" $(STS)
