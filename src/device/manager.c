@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "device/device_list.h"
 #include "eleanor/status.h"
 
 enum { CLOSE_TIMEOUT_MS = 2000 };
@@ -104,7 +105,7 @@ static void write_report(struct el_manager *manager) {
 }
 
 static int open_manager(struct el_manager *manager, const struct el_manager_options *options) {
-    const bool is_auto = !options->devices || el_streq(options->devices, "auto");
+    const bool is_auto = el_is_auto(options);
     manager->budget = options->budget;
     manager->budget_pct = options->budget_pct;
     manager->trace = options->trace;
