@@ -43,10 +43,10 @@ static void launch_c(const struct harness *harness, enum el_kernel kernel, const
     assert_int_equal(el_c_life_launch(symbol, groups, params), 0);
 }
 
-// What lies in a block from p on.
+// What lies in a block from p on. A block's end is not its own: the next block may begin there.
 static size_t size_from(const struct harness *harness, const char *p) {
     for (const struct block *b = harness->blocks; b < harness->blocks + harness->block_count; b++)
-        if (p >= (char *)b->bytes && p <= (char *)b->bytes + b->size)
+        if (p == b->bytes || (p > (char *)b->bytes && p < (char *)b->bytes + b->size))
             return (size_t)((char *)b->bytes + b->size - p);
     fail_msg("a kernel's argument is not from harness_take");
     return 0;
