@@ -14,8 +14,8 @@ enum { OLDEST_DRIVER = 525 }; // that requirement 1 names, for CUDA 12
 // "NV12" or "PHB": what stands in nvidia-smi's matrix.
 static json_t *link_text(struct el_nvml *nvml, int one, int other) {
     char text[16];
-    const struct el_gpu_link link =
-        one == other ? (struct el_gpu_link){.path = EL_PATH_SELF} : el_nvml_link(nvml, one, other);
+    struct el_gpu_link link = {.path = EL_PATH_SELF};
+    if (one != other) link = el_nvml_link(nvml, one, other);
     if (link.nvlinks > 0)
         snprintf(text, sizeof text, "NV%d", link.nvlinks);
     else

@@ -117,8 +117,9 @@ static void print_rates(const json_t *rates) {
         printf("  launches: %.2f us behind others, %.2f us with its wait\n", number_of(rates, "launch_us"),
                number_of(rates, "round_trip_us"));
     fputs("  matrix products:", stdout);
-    json_object_foreach((json_t *)json_object_get(rates, "matmul_tflop_s"), name, value)
+    json_object_foreach(json_object_get(rates, "matmul_tflop_s"), name, value) {
         printf(" %s %.3g", name, json_number_value(value));
+    }
     puts(" TFLOP/s");
 }
 
