@@ -145,8 +145,8 @@ static void print_devices(const json_t *root) {
 }
 
 static void print_links(const json_t *root) {
-    const json_t *row, *cell, *links = json_object_get(json_object_get(root, "nvml"), "links");
-    size_t i, j;
+    const json_t *row, *links = json_object_get(json_object_get(root, "nvml"), "links");
+    size_t i;
     if (json_array_size(links) < 2) return;
     fputs("\nLinks\n        ", stdout);
     for (i = 0; i < json_array_size(links); i++)
@@ -154,7 +154,8 @@ static void print_links(const json_t *root) {
     putchar('\n');
     json_array_foreach(links, i, row) {
         printf("  GPU%-3zu", i);
-        json_array_foreach(row, j, cell) printf("%-7s", json_string_value(cell));
+        for (size_t j = 0; j < json_array_size(row); j++)
+            printf("%-7s", json_string_value(json_array_get(row, j)));
         putchar('\n');
     }
 }
