@@ -61,7 +61,7 @@ int el_device_open(const char *backend_name, int index, const struct el_device_o
     device->index = index;
     if (options) device->options = *options;
     device->trace = device->options.trace;
-    snprintf(device->id, sizeof device->id, "%s:%d", backend_name, index);
+    snprintf(device->id, sizeof device->id, "%s:%d", el_device_is_host(device) ? "cpu" : backend_name, index);
     int status = open_device(device);
     if (status < 0) {
         el_free(device);

@@ -30,7 +30,7 @@ static int open_device(const struct el_manager *manager, const struct el_candida
                                               .budget = budget_of(manager, candidate),
                                               .trace = manager->trace};
     EL_TRY(el_device_open(is_cpu ? "host" : candidate->kind, candidate->index, &options, ret_device));
-    memcpy((*ret_device)->id, candidate->id, sizeof candidate->id); // people know it as cpu:0
+    memcpy((*ret_device)->id, candidate->id, sizeof candidate->id);
     return 0;
 }
 

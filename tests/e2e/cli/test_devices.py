@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """doctor and bench device: on a machine without drivers, on PoCL, on machines that are not there."""
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -126,15 +127,17 @@ class Machines(DeviceTest):
 
 @unittest.skipUnless(FAKE_DRIVERS, "this build has no CUDA driver that is not there")
 class Serve(DeviceTest, ModelTest):
-    def serve(self, machine, *args):
+    def serve(self, machine, *args, env=None):
         """Starts a server there; returns a function that asks it, and its process."""
         process = subprocess.Popen([WITH_MACHINE, machine, BINARY, "serve", "--port", "0", "--model", self.model, *args],
-                                   env={**self.env, "EL_BUILD": BUILD}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                   env={**self.env, "EL_BUILD": BUILD, **(env or {})}, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         address = process.stdout.readline().decode().strip()
 
-        def ask(path):
-            with urllib.request.urlopen(address + path, timeout=TIMEOUT) as answer:
+        def ask(path, body=None):
+            data = None if body is None else json.dumps(body).encode()
+            with urllib.request.urlopen(address + path, data, timeout=TIMEOUT) as answer:
                 return answer.read().decode()
         return ask, process
 
@@ -179,6 +182,36 @@ class Serve(DeviceTest, ModelTest):
         process.terminate()
         _, error = process.communicate(timeout=TIMEOUT)
         self.assertIn(b"cuda:0 is not healthy", error)
+
+    def test_no_request_is_lost_with_its_gpu(self):
+        """Clients ask all the time while one GPU falls off the bus, then the other: every answer comes, and is right."""
+        trip = os.path.join(self.folder, "trip")
+        ask, process = self.serve("dual-3090-nvlink", "--device", "cuda:0,cuda:1", "--precision", "fp32",
+                                  env={"EL_FAKE_TRIP": trip})
+
+        def embed(_=None):
+            answer = json.loads(ask("/v1/embeddings", {"input": ["the cat sat", "a dog"]}))
+            return [row["embedding"] for row in answer["data"]]
+
+        def device():
+            return json.loads(ask("/health"))["models"][0]["device"]
+
+        first = embed()
+        self.assertEqual(device(), "cuda:0")
+        with concurrent.futures.ThreadPoolExecutor(4) as clients:
+            for lost, then in ((0, "cuda:1"), (1, "cpu:0")):
+                with open(trip, "a", encoding="utf-8") as file:
+                    file.write(f"{lost} off-the-bus\n")
+                answers = list(clients.map(embed, range(40)))
+                self.assertEqual(device(), then)
+                for answer in answers:
+                    for got, want in zip(answer, first):
+                        self.assertLess(max(abs(a - b) for a, b in zip(got, want)), 1e-5)
+        process.terminate()
+        _, error = process.communicate(timeout=TIMEOUT)
+        self.assertEqual(process.returncode, 0, error)
+        self.assertIn(b"cuda:0 was lost", error)
+        self.assertIn(b"loaded again on cuda:1", error)
 
     def test_memory_is_logged_and_alerted(self):
         _, process = self.serve("rtx4090", "--log-memory-stats", "--memory-check-interval", "1",

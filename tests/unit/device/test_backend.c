@@ -92,7 +92,7 @@ static void a_device_that_is_not_there_is_refused(void **state) {
     for (size_t i = 0; i < EL_COUNT(bad); i++) {
         struct el_device *none = NULL;
         char id[32];
-        snprintf(id, sizeof id, "%s:%d", backend_name, bad[i]);
+        snprintf(id, sizeof id, "%s:%d", strcmp(backend_name, "host") == 0 ? "cpu" : backend_name, bad[i]);
         assert_int_equal(el_device_open(backend_name, bad[i], NULL, &none), EL_ENOENT);
         assert_null(none);
         assert_non_null(strstr(el_error_detail(), id));

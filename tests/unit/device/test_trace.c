@@ -262,7 +262,7 @@ static void the_host_traces_too(void **state) {
     el_device_close(host);
     el_trace_close(options.trace);
     json_t *root = read_trace();
-    assert_int_equal(count_spans(root, "host:0 stream 0 copy", "copy", NULL), 1);
+    assert_int_equal(count_spans(root, "cpu:0 stream 0 copy", "copy", NULL), 1);
     json_decref(root);
 }
 
