@@ -15,11 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../unit/device/fake_run.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "common/tiny_model.h"
 #include "eleanor/eleanor.h"
+#include "fake/fake_run.h"
 #include "service/embed.h"
 
 enum { MANY = 3, DEADLINE_S = 120 };

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "cuda_program.h"
 #include "device/cuda_api.h"
-#include "fake_run.h"
+#include "fake/fake_run.h"
 
 static bool detail_has(const char *text) {
     return strstr(el_error_detail(), text) != NULL;

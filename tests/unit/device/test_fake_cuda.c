@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "cuda_program.h"
 #include "device/cuda_api.h"
-#include "fake_run.h"
+#include "fake/fake_run.h"
 
 static int exit_code_of(const struct fake_run *run, int (*program)(void)) {
     return run_on_fake(run, program, NULL);
