@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "device/pool.h"
 #include "ops/filling.h"
 
 static bool on_device(const struct el_exec *exec) {
@@ -103,4 +104,8 @@ int el_exec_download(struct el_exec *exec, const struct el_tensor *tensor, void 
 
 int el_exec_sync(struct el_exec *exec) {
     return on_device(exec) ? el_stream_sync(&exec->stream) : 0;
+}
+
+void el_exec_count(struct el_exec *exec, int64_t samples) {
+    if (on_device(exec)) el_pool_count_samples(exec->stream.device->pool, (uint64_t)samples);
 }

@@ -60,4 +60,7 @@ int el_exec_upload(struct el_exec *exec, const struct el_tensor *host, struct el
 int el_exec_download(struct el_exec *exec, const struct el_tensor *tensor, void *host);
 int el_exec_sync(struct el_exec *exec);
 
+// Counts samples that were computed: every 10,000 the device's pool gives back what it keeps.
+void el_exec_count(struct el_exec *exec, int64_t samples);
+
 #endif

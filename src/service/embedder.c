@@ -38,7 +38,9 @@ static int compute(void *context, const void *model, struct el_exec *exec) {
     EL_TRY(el_bert_forward(model, exec, &batch, &hidden));
     EL_TRY(exec->ops->pool(exec, &hidden, &batch.seqs, sentence->pool, &out));
     if (sentence->normalize) EL_TRY(exec->ops->l2_normalize(exec, &out));
-    return el_exec_download(exec, &out, work->vectors);
+    EL_TRY(el_exec_download(exec, &out, work->vectors));
+    el_exec_count(exec, batch.seqs.count);
+    return 0;
 }
 
 // The batcher's work.
