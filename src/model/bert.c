@@ -299,3 +299,11 @@ size_t el_bert_bytes(const struct el_bert *bert) {
     }
     return bytes;
 }
+
+int64_t el_bert_parameters(const struct el_bert_config *config) {
+    const int64_t hidden = config->hidden_size, up = config->intermediate_size;
+    const int64_t tables = (config->vocab_size + config->max_positions + config->type_vocab_size) * hidden;
+    const int64_t attention = 4 * (hidden + 1) * hidden, norm = 2 * hidden;
+    const int64_t layer = attention + (hidden + 1) * up + (up + 1) * hidden + 2 * norm;
+    return tables + norm + config->layers * layer;
+}
