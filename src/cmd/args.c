@@ -144,6 +144,10 @@ int el_args_next(struct el_args *args, const char **ret_flag, const char **ret_v
                            : letter_flag(args, given, ret_flag, ret_value);
 }
 
+static void warn(const char *text) {
+    el_warn("%s", text);
+}
+
 static int read_flags(struct el_args args, struct el_config *config) {
     bool is_bool;
     int status = 0;
@@ -171,6 +175,7 @@ int el_args_config(const struct el_args *args, struct el_config *ret_config) {
     if (status < 0) return status;
     el_log_set_level(level);
     el_log_set_json(el_streq(config.log_format, "json"));
+    EL_TRY(el_config_compare_mbed(&config, environ, warn));
     *ret_config = config;
     config = (struct el_config){0};
     return 0;

@@ -65,7 +65,7 @@ bool el_setting_find(const char *name, struct el_setting_info *ret_info) {
 
 // A setting's name as a user of `source` writes it.
 static void spell(const char *name, enum el_config_source source, char *text, size_t size) {
-    static const char *const prefix[] = {"", "", "ELEANOR_", "--"};
+    static const char *const prefix[] = {"", "", "", "ELEANOR_", "--"};
     size_t used = 0;
     for (const char *p = prefix[source]; *p && used + 1 < size; p++)
         text[used++] = *p;
@@ -291,7 +291,7 @@ static int read_variable(struct el_config *config, const char *variable, const c
 }
 
 int el_config_read_env(struct el_config *config, char *const *environment) {
-    int status = 0;
+    int status = el_config_read_mbed(config, environment);
     for (size_t i = 0; environment[i] && status == 0; i++) {
         const char *equals = strchr(environment[i], '=');
         if (!equals || !equals[1] || !el_starts_with(environment[i], "ELEANOR_")) continue; // empty: not set

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings: one table (settings.def), read from a YAML file, ELEANOR_ variables and flags, in rising order of
-// precedence, each value with the place it came from.
+// Settings: one table (settings.def), read from MBED_ variables, YAML files, ELEANOR_ variables and flags, in
+// rising order of precedence, each value with the place it came from.
 #ifndef EL_CONFIG_CONFIG_H
 #define EL_CONFIG_CONFIG_H
 
@@ -15,7 +15,8 @@ struct el_string_list {
     size_t count;
 };
 
-enum el_config_source { EL_FROM_DEFAULT, EL_FROM_FILE, EL_FROM_ENV, EL_FROM_FLAG };
+// MBED_ variables stand below all that is said in eleanor's own places.
+enum el_config_source { EL_FROM_DEFAULT, EL_FROM_MBED, EL_FROM_FILE, EL_FROM_ENV, EL_FROM_FLAG };
 
 struct el_config_origin; // where one value came from
 
@@ -46,11 +47,12 @@ void el_config_done(struct el_config *config); // takes a zeroed struct too
 
 // Each overrides what a lower source gave, in whatever order they are called; of two files the later. Errors
 // name the place ("eleanor.yaml:12: ..."), the key or value, what is allowed and the nearest valid name.
-// EL_EINVAL, EL_EUNSUPPORTED (a key of gpu.yaml whose feature does not exist yet), EL_ENOENT, EL_EIO,
+// EL_EINVAL, EL_EUNSUPPORTED (an alias of
+// gpu.def or mbed.def whose feature does not exist yet), EL_ENOENT, EL_EIO,
 // EL_EFORMAT (no YAML), EL_ETOOBIG, EL_ENOMEM.
 int el_config_read_file(struct el_config *config, const char *path);
 int el_config_read_yaml(struct el_config *config, const char *what, const void *bytes, size_t length);
-int el_config_read_env(struct el_config *config, char *const *environment);
+int el_config_read_env(struct el_config *config, char *const *environment); // ELEANOR_ and MBED_
 // `name` as in settings.def, with - or _ ; a list's first flag replaces what file and environment said, the
 // next ones append. NULL value: true, for a bool.
 int el_config_set_flag(struct el_config *config, const char *name, const char *value);
@@ -59,6 +61,10 @@ int el_config_set_flag(struct el_config *config, const char *name, const char *v
 // so, and the others take over their origin. EL_EINVAL for two that contradict each other, naming both
 // places.
 int el_config_settle(struct el_config *config);
+
+// Tells of each MBED_ variable that says something else than what holds, which a higher source has set.
+typedef void el_config_tell_fn(const char *text);
+int el_config_compare_mbed(const struct el_config *config, char *const *environment, el_config_tell_fn *tell);
 
 // True when `name` is a setting; *ret_is_bool: its flag may stand without a value.
 bool el_config_has(const char *name, bool *ret_is_bool);

@@ -18,8 +18,8 @@ static int put_list(struct el_str *str, const struct el_string_list *list) {
     return status < 0 ? status : el_str_putc(str, ']');
 }
 
-// The value in JSON, which is YAML too.
-static int put_value(struct el_str *str, const struct el_config *config, const struct el_setting *setting) {
+int el_setting_put_value(struct el_str *str, const struct el_config *config,
+                         const struct el_setting *setting) {
     const void *member = (const char *)config + setting->offset;
     switch (setting->kind) {
     case EL_SETTING_SECRET:
@@ -37,7 +37,7 @@ static int put_value(struct el_str *str, const struct el_config *config, const s
 }
 
 static int put_origin(struct el_str *str, const struct el_config_origin *origin, bool json) {
-    static const char *const source_text[] = {"default", "file", "environment", "flag"};
+    static const char *const source_text[] = {"default", "mbed", "file", "environment", "flag"};
     if (json) {
         int status = el_str_printf(str, ", \"source\": \"%s\", \"place\": ", source_text[origin->source]);
         return status < 0 ? status : put_string(str, origin->place);
@@ -52,7 +52,7 @@ int el_config_print(const struct el_config *config, bool json, struct el_str *st
         const struct el_setting *setting = &el_settings[i];
         status = json ? el_str_printf(str, "%s\n  \"%s\": {\"value\": ", i ? "," : "", setting->name)
                       : el_str_printf(str, "%s: ", setting->name);
-        if (status == 0) status = put_value(str, config, setting);
+        if (status == 0) status = el_setting_put_value(str, config, setting);
         if (status == 0) status = put_origin(str, &config->origin[i], json);
         if (status == 0) status = el_str_puts(str, json ? "}" : "\n");
     }

@@ -43,25 +43,32 @@ const struct el_setting *el_setting_row(const char *name);
 int el_config_assign(struct el_config *config, const struct el_setting *setting, const char *const *values,
                      size_t count, enum el_config_source source, const char *place, bool append);
 
-// A key of gpu.def, and what it comes to.
-struct el_gpu_key {
-    const char *path;    // "gpu.async.num_streams"
+// A row of gpu.def or mbed.def, and what it comes to.
+struct el_alias {
+    const char *path;    // "gpu.async.num_streams", "batch_size"
     const char *setting; // NULL: nothing here does that yet
-    double factor;       // from the key's unit to the setting's; 0: the value stands as it is
-    const char *taken;   // without a setting: the values, parted by |, that ask for nothing
-    const char *text;    // what does not exist yet
+    double factor;       // from the alias's unit to the setting's; 0: the value stands as it is
+    const char *taken;   // values, parted by |, that ask for nothing; NULL: none
+    const char *text;    // without a setting: what does not exist yet
 };
-extern const struct el_gpu_key el_gpu_keys[];
-extern const size_t el_gpu_key_count;
+extern const struct el_alias el_aliases[];
+extern const size_t el_alias_count;
 
-// The key at `path`, or NULL. True of a block: there are keys below it.
-const struct el_gpu_key *el_gpu_key_find(const char *path);
-bool el_gpu_key_is_block(const char *path);
-// Fails for a path that is no key: says the nearest.
-int el_gpu_key_unknown(const char *place, const char *path);
-// Sets what `key` comes to, from a file; as el_config_assign. EL_EUNSUPPORTED: not yet.
-int el_gpu_key_assign(struct el_config *config, const struct el_gpu_key *key, const char *const *values,
-                      size_t count, const char *place);
+// The alias at `path`, or NULL. True of a block: there are aliases below it.
+const struct el_alias *el_alias_find(const char *path);
+bool el_alias_is_block(const char *path);
+// Fails for a path or a variable that is none: says the nearest.
+int el_alias_unknown(const char *place, const char *path);
+// Sets what `alias` comes to; as el_config_assign. EL_EUNSUPPORTED: not yet.
+int el_alias_assign(struct el_config *config, const struct el_alias *alias, const char *const *values,
+                    size_t count, enum el_config_source source, const char *place);
+
+// MBED_ variables, for el_config_read_env.
+int el_config_read_mbed(struct el_config *config, char *const *environment);
+
+// Appends the value as JSON, which is YAML too; of a secret "***".
+int el_setting_put_value(struct el_str *str, const struct el_config *config,
+                         const struct el_setting *setting);
 
 // Fails for a name that is no setting: says the nearest, spelled as `source` spells it, and all there are.
 int el_setting_unknown(const char *place, const char *name, enum el_config_source source);

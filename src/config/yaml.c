@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings from a YAML file: one mapping of names to values, with the blocks of gpu.yaml beside them. It is
-// read with libyaml rather than libcyaml on top of it, since an error here names the line of the key, and a
-// setting remembers its line; libcyaml gives neither.
+// Settings from a YAML file: one mapping of names to values, with the blocks of gpu.yaml and MBED's names
+// beside them. It is read with libyaml rather than libcyaml on top of it, since an error here names the line
+// of the key, and a setting remembers its line; libcyaml gives neither.
 #include <string.h>
 #include <yaml.h>
 
@@ -65,33 +65,33 @@ static int check_once(const struct reader *reader, const struct el_setting *sett
                    origin->place);
 }
 
-static int read_key(struct reader *reader, const struct el_setting *setting, const struct el_gpu_key *key,
+static int read_key(struct reader *reader, const struct el_setting *setting, const struct el_alias *alias,
                     const yaml_node_t *value) {
     const char *values[LIST_LIMIT];
     size_t count;
     if (setting) EL_TRY(check_once(reader, setting));
     if (is_null(value)) return 0;
     EL_TRY(value_texts(reader->document, value, reader->place.data, reader->path.data, values, &count));
-    if (key) return el_gpu_key_assign(reader->config, key, values, count, reader->place.data);
+    if (alias) return el_alias_assign(reader->config, alias, values, count, EL_FROM_FILE, reader->place.data);
     return el_config_assign(reader->config, setting, values, count, EL_FROM_FILE, reader->place.data, false);
 }
 
 static int read_mapping(struct reader *reader, const yaml_node_t *mapping);
 
-// Reads what reader->path names: a setting, a key of gpu.yaml, or a block of those.
+// Reads what reader->path names: a setting, an alias of one, or a block of those.
 static int read_value(struct reader *reader, const yaml_node_t *value) {
     const char *path = reader->path.data;
-    if (el_gpu_key_is_block(path)) {
+    if (el_alias_is_block(path)) {
         if (value->type == YAML_MAPPING_NODE) return read_mapping(reader, value);
         if (is_null(value)) return 0;
         return el_fail(EL_EINVAL, "%s: %s: holds further keys, each on a line of its own", reader->place.data,
                        path);
     }
-    const struct el_gpu_key *key = el_gpu_key_find(path);
-    const char *name = key ? key->setting : path;
+    const struct el_alias *alias = el_alias_find(path);
+    const char *name = alias ? alias->setting : path;
     const struct el_setting *setting = name && !strchr(name, '-') ? el_setting_row(name) : NULL;
-    if (key || setting) return read_key(reader, setting, key, value);
-    return strchr(path, '.') ? el_gpu_key_unknown(reader->place.data, path)
+    if (alias || setting) return read_key(reader, setting, alias, value);
+    return strchr(path, '.') ? el_alias_unknown(reader->place.data, path)
                              : el_setting_unknown(reader->place.data, path, EL_FROM_FILE);
 }
 

@@ -72,10 +72,11 @@ static void keys_set_settings(void **state) {
 
 static void every_key_names_a_setting_or_says_why_not(void **state) {
     (void)state;
-    for (size_t i = 0; i < el_gpu_key_count; i++) {
-        const struct el_gpu_key *key = &el_gpu_keys[i];
-        assert_ptr_equal(el_gpu_key_find(key->path), key); // no path stands twice
-        if (key->setting ? !el_setting_row(key->setting) : !key->text) fail_msg("%s", key->path);
+    for (size_t i = 0; i < el_alias_count; i++) {
+        const struct el_alias *alias = &el_aliases[i];
+        assert_ptr_equal(el_alias_find(alias->path), alias); // no path stands twice
+        if (alias->setting ? !el_setting_row(alias->setting) : !(alias->text && alias->taken))
+            fail_msg("%s", alias->path);
     }
 }
 
@@ -84,7 +85,7 @@ static void what_does_not_exist_yet_is_refused(void **state) {
         const char *yaml, *says[3];
     } refusals[] = {
         {"gpu:\n  memory:\n    kv_cache_size: 4GB\n",
-         {"gpu.yaml:3: gpu.memory.kv_cache_size", "not yet supported", "take the line out"}},
+         {"gpu.yaml:3: gpu.memory.kv_cache_size", "not yet supported", "take it out"}},
         {"gpu:\n  memory: {offload_to_cpu: true}\n", {"gpu.yaml:2: ", "not yet supported", "only be false"}},
         {"gpu:\n  multi_gpu: {strategy: pipeline_parallel}\n", {"not yet supported", "data_parallel"}},
         {"gpu: {memory: {quantization: {bits: 4}}}\n", {"gpu.memory.quantization.bits", "not yet supported"}},
