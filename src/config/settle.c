@@ -62,7 +62,13 @@ static int settle_batches(struct el_config *config) {
     return decide(config, "dynamic_batching", "max_batch_size", size);
 }
 
+static int settle_trace(struct el_config *config) {
+    if (!config->enable_profiling || config->trace) return 0;
+    return decide(config, "enable_profiling", "trace", "eleanor-trace.json");
+}
+
 int el_config_settle(struct el_config *config) {
+    EL_TRY(settle_trace(config));
     EL_TRY(settle_precision(config));
     EL_TRY(settle_device(config));
     return settle_batches(config);

@@ -116,22 +116,24 @@ int el_health_put_json(const struct el_health *health, struct el_str *json) {
 
 // ---- watching ----
 
-// One look at all devices. A device that is slow to answer is not yet unhealthy; one that takes the deadline
-// is.
-static void look(struct el_manager *manager, bool *was_healthy) {
+// One look at all devices. One that is slow to answer stays as it was: it may have much to do. One that takes
+// the deadline is not healthy.
+static void look(struct el_manager *manager) {
     struct question questions[EL_MANAGER_DEVICES];
-    const struct el_watch *watch = &manager->watch;
+    struct el_watch *watch = &manager->watch;
+    struct el_health *health = &watch->health;
     const uint64_t until = el_now_ns() + (uint64_t)watch->interval_ms * NS_PER_MS / 2;
     for (int i = 0; i < manager->count; i++)
         questions[i] = ask(&manager->devices[i]);
+    health->healthy = true;
     for (int i = 0; i < manager->count; i++) {
-        struct el_device_health health;
-        const uint64_t waiting = answer(manager, i, questions[i], until, &health);
-        if (waiting > 0 && waiting < (uint64_t)EL_HEALTH_DEADLINE_MS * NS_PER_MS) continue;
-        if (health.healthy == was_healthy[i]) continue;
-        was_healthy[i] = health.healthy;
-        watch->changed(watch->context, &health);
+        struct el_device_health device;
+        const uint64_t waiting = answer(manager, i, questions[i], until, &device);
+        if (waiting == 0 || waiting >= (uint64_t)EL_HEALTH_DEADLINE_MS * NS_PER_MS)
+            health->devices[i] = device;
+        health->healthy &= health->devices[i].healthy;
     }
+    watch->looked(watch->context, health);
 }
 
 // False when the watch ends.
@@ -147,31 +149,28 @@ static bool sleep_until(struct el_watch *watch, uint64_t until) {
 
 static void *watch_thread(void *context) {
     struct el_manager *manager = context;
-    bool was_healthy[EL_MANAGER_DEVICES];
-    uint64_t next = el_now_ns();
+    const uint64_t interval = (uint64_t)manager->watch.interval_ms * NS_PER_MS;
     el_thread_name("health");
-    for (int i = 0; i < EL_MANAGER_DEVICES; i++)
-        was_healthy[i] = true;
-    do {
-        look(manager, was_healthy);
-        next = EL_MAX(next + (uint64_t)manager->watch.interval_ms * NS_PER_MS, el_now_ns());
-    } while (sleep_until(&manager->watch, next));
+    for (uint64_t next = el_now_ns() + interval; sleep_until(&manager->watch, next);
+         next = EL_MAX(next + interval, el_now_ns()))
+        look(manager);
     return NULL;
 }
 
-int el_manager_watch(struct el_manager *manager, int interval_ms, el_health_changed_fn *changed,
-                     void *context) {
+int el_manager_watch(struct el_manager *manager, int interval_ms, el_health_look_fn *looked, void *context) {
     struct el_watch *watch = &manager->watch;
     pthread_condattr_t monotonic;
     if (watch->runs || interval_ms < 0) return el_fail(EL_EINVAL, "the devices are watched already");
     *watch = (struct el_watch){.interval_ms = interval_ms ? interval_ms : EL_HEALTH_INTERVAL_MS,
-                               .changed = changed,
+                               .looked = looked,
                                .context = context};
     pthread_mutex_init(&watch->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&watch->stopped, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    el_manager_health_check(manager, 0, &watch->health);
+    looked(context, &watch->health);
     watch->runs = pthread_create(&watch->thread, NULL, watch_thread, manager) == 0;
     if (watch->runs) return 0;
     pthread_cond_destroy(&watch->stopped);

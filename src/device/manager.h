@@ -114,11 +114,11 @@ int el_health_put_json(const struct el_health *health, struct el_str *json);
 // EL_ENOENT for a device that is not there.
 int el_manager_memory_stats(struct el_manager *manager, int i, struct el_memory_stats *ret_stats);
 
-// Looks at the devices every interval_ms (0: EL_HEALTH_INTERVAL_MS), and calls `changed` on the watching
-// thread when one becomes unhealthy or healthy again. One watch at a time; EL_EINVAL, EL_ENOMEM.
-typedef void el_health_changed_fn(void *context, const struct el_device_health *health);
-int el_manager_watch(struct el_manager *manager, int interval_ms, el_health_changed_fn *changed,
-                     void *context);
-void el_manager_unwatch(struct el_manager *manager); // returns when `changed` will not be called any more
+// Looks at the devices at once, and from then on every interval_ms (0: EL_HEALTH_INTERVAL_MS) on a thread of
+// its own; each look is told to `looked`, the first before this returns. One watch at a time; EL_EINVAL,
+// EL_ENOMEM.
+typedef void el_health_look_fn(void *context, const struct el_health *health);
+int el_manager_watch(struct el_manager *manager, int interval_ms, el_health_look_fn *looked, void *context);
+void el_manager_unwatch(struct el_manager *manager); // returns when `looked` will not be called any more
 
 #endif

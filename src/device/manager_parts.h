@@ -23,8 +23,9 @@ struct el_watch {
     pthread_t thread;
     bool runs;
     int interval_ms;
-    el_health_changed_fn *changed;
+    el_health_look_fn *looked;
     void *context;
+    struct el_health health; // at the last look; the thread's
     pthread_mutex_t lock;
     pthread_cond_t stopped;
     bool stops; // guarded by `lock`

@@ -343,6 +343,7 @@ void el_device_memory_stats(struct el_device *device, struct el_memory_stats *re
         stats.reserved_mb = mb(pool.reserved);
         stats.max_allocated_mb = mb(pool.peak_allocated);
         stats.total_mb = mb(total);
+        stats.budget_mb = mb(pool.budget);
         stats.utilization_pct = 100.0 * (double)pool.allocated / (double)total;
         stats.fragmentation = pool.fragmentation;
     }

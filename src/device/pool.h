@@ -65,6 +65,7 @@ struct el_memory_stats {
     int device_id;
     bool available; // false: the device is lost or does not tell; the numbers are then 0
     double allocated_mb, reserved_mb, max_allocated_mb, total_mb;
+    double budget_mb;       // most that may be reserved
     double utilization_pct; // allocated of total
     double fragmentation;   // as in el_pool_stats
 };

@@ -75,6 +75,7 @@ FIELD(pcie_replays, EL_GPU_PCIE_REPLAYS, 1)
 MEMORY(allocated, allocated_mb, 0x1p20)
 MEMORY(reserved, reserved_mb, 0x1p20)
 MEMORY(peak, max_allocated_mb, 0x1p20)
+MEMORY(budget, budget_mb, 0x1p20)
 MEMORY(fragmentation, fragmentation, 1)
 #undef MEMORY
 
@@ -112,6 +113,8 @@ static const struct {
     {"eleanor_device_allocated_bytes", "gauge", "Memory in use on the device", BY_DEVICE, allocated},
     {"eleanor_device_reserved_bytes", "gauge", "Memory that was taken from the driver", BY_DEVICE, reserved},
     {"eleanor_device_peak_bytes", "gauge", "Most memory that was in use at once", BY_DEVICE, peak},
+    {"eleanor_device_budget_bytes", "gauge", "Memory that this process may take of the device", BY_DEVICE,
+     budget},
     {"eleanor_device_fragmentation", "gauge", "1 - largest free block / free bytes", BY_DEVICE,
      fragmentation},
 };
@@ -124,23 +127,42 @@ static int put_labels(struct el_str *str, enum labels labels, const struct sampl
     return el_str_printf(str, "{gpu=\"%d\",UUID=\"%s\"}", candidate->gpu, candidate->facts.uuid);
 }
 
-int el_device_metrics_write(const struct el_manager *manager, const struct el_health *health,
-                            struct el_str *str) {
-    for (size_t row = 0; row < EL_COUNT(rows); row++) {
-        bool has_head = false;
-        for (int i = 0; i < health->count; i++) {
-            const struct sample sample = {el_manager_candidate(manager, i), &health->devices[i]};
-            const bool is_gpu = !el_streq(sample.candidate->kind, "cpu");
-            double value;
-            if ((!is_gpu && rows[row].labels != BY_DEVICE) || !rows[row].value(&sample, &value)) continue;
-            if (!has_head)
-                EL_TRY(el_str_printf(str, "# HELP %s %s\n# TYPE %s %s\n", rows[row].name, rows[row].help,
-                                     rows[row].name, rows[row].type));
-            has_head = true;
-            EL_TRY(el_str_puts(str, rows[row].name));
-            EL_TRY(put_labels(str, rows[row].labels, &sample));
-            EL_TRY(el_str_printf(str, " %.17g\n", value));
-        }
+static int put_head(struct el_str *str, const char *name, const char *type, const char *help) {
+    return el_str_printf(str, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static int put_row(struct el_str *str, size_t row, const struct el_manager *manager,
+                   const struct el_health *health) {
+    bool has_head = false;
+    for (int i = 0; i < health->count; i++) {
+        const struct sample sample = {el_manager_candidate(manager, i), &health->devices[i]};
+        const bool is_gpu = !el_streq(sample.candidate->kind, "cpu");
+        double value;
+        if ((!is_gpu && rows[row].labels != BY_DEVICE) || !rows[row].value(&sample, &value)) continue;
+        if (!has_head) EL_TRY(put_head(str, rows[row].name, rows[row].type, rows[row].help));
+        has_head = true;
+        EL_TRY(el_str_puts(str, rows[row].name));
+        EL_TRY(put_labels(str, rows[row].labels, &sample));
+        EL_TRY(el_str_printf(str, " %.17g\n", value));
     }
     return 0;
+}
+
+static int put_alerts(struct el_str *str, const struct el_monitor_view *view) {
+    EL_TRY(put_head(str, "eleanor_alert_active", "gauge", "1 while the figure is over its threshold"));
+    for (int i = 0; i < view->health.count; i++)
+        for (int kind = 0; kind < EL_ALERT_COUNT; kind++) {
+            const struct el_alert *alert = &view->samples[i].alerts[kind];
+            if (alert->known && alert->threshold > 0)
+                EL_TRY(el_str_printf(str, "eleanor_alert_active{device=\"%s\",kind=\"%s\"} %d\n",
+                                     view->health.devices[i].id, el_alert_names[kind], alert->active));
+        }
+    return 0;
+}
+
+int el_device_metrics_write(const struct el_manager *manager, const struct el_monitor_view *view,
+                            struct el_str *str) {
+    for (size_t row = 0; row < EL_COUNT(rows); row++)
+        EL_TRY(put_row(str, row, manager, &view->health));
+    return put_alerts(str, view);
 }

@@ -4,10 +4,10 @@
 #define EL_SERVE_DEVICE_METRICS_H
 
 #include "base/str.h"
-#include "device/manager.h"
+#include "serve/monitor.h"
 
 // Appends all of it in Prometheus' text format. What is not known is left out. EL_ENOMEM.
-int el_device_metrics_write(const struct el_manager *manager, const struct el_health *health,
+int el_device_metrics_write(const struct el_manager *manager, const struct el_monitor_view *view,
                             struct el_str *str);
 
 #endif

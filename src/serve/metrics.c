@@ -300,9 +300,9 @@ static int put_process(struct el_str *str, const struct el_metrics *metrics) {
 }
 
 static int put_devices(struct el_str *str, const struct el_server *server) {
-    struct el_health health;
-    el_monitor_read(server->monitor, &health);
-    return el_device_metrics_write(server->manager, &health, str);
+    struct el_monitor_view view;
+    el_monitor_read(server->monitor, &view);
+    return el_device_metrics_write(server->manager, &view, str);
 }
 
 int el_metrics_write(struct el_server *server, struct el_str *str) {

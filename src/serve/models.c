@@ -99,6 +99,20 @@ static int put_model_health(struct el_str *str, const struct el_model *model) {
                          stats.queue_inputs, stats.queue_tokens);
 }
 
+// "hardware": how the devices are, "recent": what they have shown in the last minutes.
+static int put_devices(struct el_str *str, const struct el_server *server) {
+    struct el_monitor_view view;
+    el_monitor_read(server->monitor, &view);
+    EL_TRY(el_str_puts(str, "\"hardware\":"));
+    EL_TRY(el_health_put_json(&view.health, str));
+    EL_TRY(el_str_printf(str, ",\"recent\":{\"seconds\":%d,\"devices\":[", EL_HISTORY_S));
+    for (int i = 0; i < view.health.count; i++) {
+        if (i) EL_TRY(el_str_putc(str, ','));
+        EL_TRY(el_samples_put_json(view.health.devices[i].id, &view.samples[i], str));
+    }
+    return el_str_puts(str, "]}");
+}
+
 static int put_health(struct el_str *str, const struct el_server *server) {
     EL_TRY(el_str_putc(str, '{'));
     EL_TRY(put_member(str, "status", health_text[health_of(server)]));
@@ -108,10 +122,8 @@ static int put_health(struct el_str *str, const struct el_server *server) {
         if (i) EL_TRY(el_str_putc(str, ','));
         EL_TRY(put_model_health(str, &server->roster.models[i]));
     }
-    struct el_health health;
-    el_monitor_read(server->monitor, &health);
-    EL_TRY(el_str_puts(str, "],\"hardware\":"));
-    EL_TRY(el_health_put_json(&health, str));
+    EL_TRY(el_str_puts(str, "],"));
+    EL_TRY(put_devices(str, server));
     return el_str_puts(str, "}\n");
 }
 

@@ -1,47 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// Looking at devices, and what is logged of that.
+// What is kept of the looks at the devices, and what is logged of them.
 #include "serve/monitor.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <string.h>
-#include <time.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum {
-    INTERVAL_MS = 500,
-    ALERT_MARGIN = 5, // percent below the threshold at which an alert is over
-};
-
 struct el_monitor {
     struct el_manager *manager;
     const struct el_config *config;
-    pthread_t thread;
-    bool started;
     uint64_t logged_ns; // when the memory was logged last
-    bool unhealthy[EL_MANAGER_DEVICES], alerted[EL_MANAGER_DEVICES];
+    bool unhealthy[EL_MANAGER_DEVICES];
 
     pthread_mutex_t lock; // guards all below
-    pthread_cond_t stopped;
-    bool stops;
     struct el_health health;
+    struct el_sampler *sampler;
 };
 
 // ---- logging ----
-
-// Memory in use in percent: of all processes where NVML tells, else of this one.
-static double used_pct(const struct el_device_health *device) {
-    const struct el_gpu_reading *reading = &device->reading;
-    if (!device->has_reading || !el_gpu_knows(reading, EL_GPU_MEMORY_USED) ||
-        !el_gpu_knows(reading, EL_GPU_MEMORY_TOTAL) || reading->value[EL_GPU_MEMORY_TOTAL] == 0)
-        return device->memory.utilization_pct;
-    return 100.0 * (double)reading->value[EL_GPU_MEMORY_USED] / (double)reading->value[EL_GPU_MEMORY_TOTAL];
-}
 
 static void log_health(struct el_monitor *monitor, int i, const struct el_device_health *device) {
     if (device->healthy != monitor->unhealthy[i]) return;
@@ -52,92 +33,84 @@ static void log_health(struct el_monitor *monitor, int i, const struct el_device
         el_warn("%s is not healthy: %s", device->id, device->error);
 }
 
-static void log_alert(struct el_monitor *monitor, int i, const struct el_device_health *device) {
-    const double used = used_pct(device), threshold = (double)monitor->config->alert_threshold_pct;
-    if (threshold > 0 && used >= threshold && !monitor->alerted[i]) {
-        el_warn("%s: %.0f %% of its memory is used; alert_threshold_pct is %.0f", device->id, used,
-                threshold);
-        monitor->alerted[i] = true;
-    } else if (used < threshold - ALERT_MARGIN) {
-        monitor->alerted[i] = false;
-    }
+// One line when an alert is raised, one when it is over.
+static void log_alerts(const char *id, const struct el_alert alerts[EL_ALERT_COUNT]) {
+    const struct el_alert *memory = &alerts[EL_ALERT_MEMORY], *heat = &alerts[EL_ALERT_TEMPERATURE];
+    if (memory->changed && memory->active)
+        el_warn("%s: %.0f %% of its memory is used; alert_threshold_pct is %.0f", id, memory->value,
+                memory->threshold);
+    else if (memory->changed)
+        el_info("%s: only %.0f %% of its memory is used again", id, memory->value);
+    if (heat->changed && heat->active)
+        el_warn("%s has %.0f C; alert_temperature_c is %.0f: see to its cooling", id, heat->value,
+                heat->threshold);
+    else if (heat->changed)
+        el_info("%s has cooled down to %.0f C", id, heat->value);
 }
 
-static void log_memory(const struct el_device_health *device) {
+// "cuda:0: 80 MB allocated, ...; in the last 60 s memory 3 to 12 %, utilization 0 to 98 %"
+static void log_memory(const struct el_monitor *monitor, int i, uint64_t now) {
+    const struct el_device_health *device = &monitor->health.devices[i];
     const struct el_memory_stats *memory = &device->memory;
-    if (memory->available)
-        el_info("%s: %.0f MB allocated, %.0f reserved, %.0f at most, of %.0f; %.0f %% of its memory used",
-                device->id, memory->allocated_mb, memory->reserved_mb, memory->max_allocated_mb,
-                memory->total_mb, used_pct(device));
+    const int seconds = (int)EL_MIN(monitor->config->memory_check_interval, (int64_t)EL_HISTORY_S);
+    struct el_str text el_auto(el_str_done) = {0};
+    struct el_samples samples;
+    if (!memory->available) return;
+    el_sampler_read(monitor->sampler, i, now, seconds, &samples);
+    int status = 0;
+    for (int figure = 0; status == 0 && figure < EL_FIGURE_COUNT; figure++) {
+        const struct el_span *span = &samples.figures[figure];
+        if (span->count > 0)
+            status = el_str_printf(&text, ", %s %.0f to %.0f %s", el_figures[figure].text, span->min,
+                                   span->max, el_figures[figure].unit);
+    }
+    el_info("%s: %.0f MB allocated, %.0f reserved, %.0f at most, of %.0f; in the last %d s%s", device->id,
+            memory->allocated_mb, memory->reserved_mb, memory->max_allocated_mb, memory->total_mb, seconds,
+            status == 0 && text.data ? text.data + 1 : " nothing more is known");
 }
 
-static void log_all(struct el_monitor *monitor, const struct el_health *health) {
-    const uint64_t now = el_now_ns(),
-                   interval = (uint64_t)monitor->config->memory_check_interval * 1000000000u;
+static void log_look(struct el_monitor *monitor, uint64_t now) {
+    const uint64_t interval = (uint64_t)monitor->config->memory_check_interval * 1000000000u;
     const bool is_due = monitor->config->log_memory_stats && now - monitor->logged_ns >= interval;
     if (is_due) monitor->logged_ns = now;
-    for (int i = 0; i < health->count; i++) {
-        log_health(monitor, i, &health->devices[i]);
-        log_alert(monitor, i, &health->devices[i]);
-        if (is_due) log_memory(&health->devices[i]);
+    for (int i = 0; i < monitor->health.count; i++) {
+        struct el_samples samples;
+        el_sampler_read(monitor->sampler, i, now, 1, &samples);
+        log_health(monitor, i, &monitor->health.devices[i]);
+        log_alerts(monitor->health.devices[i].id, samples.alerts);
+        if (is_due) log_memory(monitor, i, now);
     }
 }
 
 // ---- looking ----
 
-static void look(struct el_monitor *monitor) {
-    struct el_health *health = NULL;
-    if (el_zalloc(1, sizeof *health, &health) < 0) return; // the next look may have better luck
-    el_manager_health_check(monitor->manager, 0, health);
+// On the watching thread, the only one that writes: it may read what it has written without the lock.
+static void take_look(void *context, const struct el_health *health) {
+    struct el_monitor *monitor = context;
+    const uint64_t now = el_now_ns();
     pthread_mutex_lock(&monitor->lock);
     monitor->health = *health;
+    el_sampler_add(monitor->sampler, now, health);
     pthread_mutex_unlock(&monitor->lock);
-    log_all(monitor, health);
-    el_free(health);
-}
-
-// False when the monitor ends.
-static bool rest(struct el_monitor *monitor) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += INTERVAL_MS * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&monitor->lock);
-    while (!monitor->stops &&
-           pthread_cond_timedwait(&monitor->stopped, &monitor->lock, &until) != ETIMEDOUT) {
-    }
-    const bool goes_on = !monitor->stops;
-    pthread_mutex_unlock(&monitor->lock);
-    return goes_on;
-}
-
-static void *monitor_main(void *argument) {
-    struct el_monitor *monitor = argument;
-    el_thread_name("el-monitor");
-    while (rest(monitor))
-        look(monitor);
-    return NULL;
+    log_look(monitor, now);
 }
 
 int el_monitor_open(struct el_manager *manager, const struct el_config *config,
                     struct el_monitor **ret_monitor) {
+    const double thresholds[EL_ALERT_COUNT] = {
+        [EL_ALERT_MEMORY] = (double)config->alert_threshold_pct,
+        [EL_ALERT_TEMPERATURE] = (double)config->alert_temperature_c,
+    };
     struct el_monitor *monitor = NULL;
-    pthread_condattr_t monotonic;
     EL_TRY(el_zalloc(1, sizeof *monitor, &monitor));
     monitor->manager = manager;
     monitor->config = config;
     pthread_mutex_init(&monitor->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&monitor->stopped, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    look(monitor);
-    const int error = pthread_create(&monitor->thread, NULL, monitor_main, monitor);
-    monitor->started = error == 0;
-    if (error) {
+    int status = el_sampler_open(el_manager_count(manager), thresholds, &monitor->sampler);
+    if (status == 0) status = el_manager_watch(manager, 0, take_look, monitor);
+    if (status < 0) {
         el_monitor_close(monitor);
-        return el_fail(EL_ENOMEM, "cannot start the monitor of the devices: %s", strerror(error));
+        return status;
     }
     *ret_monitor = monitor;
     return 0;
@@ -145,18 +118,17 @@ int el_monitor_open(struct el_manager *manager, const struct el_config *config,
 
 void el_monitor_close(struct el_monitor *monitor) {
     if (!monitor) return;
-    pthread_mutex_lock(&monitor->lock);
-    monitor->stops = true;
-    pthread_cond_signal(&monitor->stopped);
-    pthread_mutex_unlock(&monitor->lock);
-    if (monitor->started) pthread_join(monitor->thread, NULL);
-    pthread_cond_destroy(&monitor->stopped);
+    el_manager_unwatch(monitor->manager);
+    el_sampler_close(monitor->sampler);
     pthread_mutex_destroy(&monitor->lock);
     el_free(monitor);
 }
 
-void el_monitor_read(struct el_monitor *monitor, struct el_health *ret_health) {
+void el_monitor_read(struct el_monitor *monitor, struct el_monitor_view *ret_view) {
+    const uint64_t now = el_now_ns();
     pthread_mutex_lock(&monitor->lock);
-    *ret_health = monitor->health;
+    ret_view->health = monitor->health;
+    for (int i = 0; i < monitor->health.count; i++)
+        el_sampler_read(monitor->sampler, i, now, EL_HISTORY_S, &ret_view->samples[i]);
     pthread_mutex_unlock(&monitor->lock);
 }

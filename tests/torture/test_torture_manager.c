@@ -19,8 +19,8 @@
 static struct el_health health;
 static struct el_inventory inventory;
 
-static void ignore(void *context, const struct el_device_health *device) {
-    (void)context, (void)device;
+static void ignore(void *context, const struct el_health *look) {
+    (void)context, (void)look;
 }
 
 // All that the manager does; 0 or the first failure.

@@ -53,6 +53,8 @@ static void keys_set_settings(void **state) {
                  "    num_streams: 8\n"
                  "  monitoring:\n"
                  "    memory_check_interval: 30\n"
+                 "    alert_threshold_pct: 90\n"
+                 "    alert_temperature_c: 75\n"
                  "ollama:\n"
                  "  gpu_memory_utilization: 0.9\n"
                  "port: 7\n");
@@ -66,6 +68,8 @@ static void keys_set_settings(void **state) {
     assert_int_equal(config->batch_wait_us, 50000);
     assert_int_equal(config->streams, 8);
     assert_int_equal(config->memory_check_interval, 30);
+    assert_int_equal(config->alert_threshold_pct, 90);
+    assert_int_equal(config->alert_temperature_c, 75);
     assert_int_equal(config->gpu_memory_pct, 90);
     assert_int_equal(config->port, 7);
 }
@@ -89,7 +93,6 @@ static void what_does_not_exist_yet_is_refused(void **state) {
         {"gpu:\n  memory: {offload_to_cpu: true}\n", {"gpu.yaml:2: ", "not yet supported", "only be false"}},
         {"gpu:\n  multi_gpu: {strategy: pipeline_parallel}\n", {"not yet supported", "data_parallel"}},
         {"gpu: {memory: {quantization: {bits: 4}}}\n", {"gpu.memory.quantization.bits", "not yet supported"}},
-        {"gpu: {monitoring: {enable_profiling: true}}\n", {"not yet supported", "trace"}},
         {"embeddings: {cache_on_gpu: true}\n", {"not yet supported"}},
         {"ollama: {gpu_layers: 32}\n", {"not yet supported", "only be -1"}},
         {"ollama: {gpu_layers: [-1, -1]}\n", {"not yet supported"}},
@@ -198,6 +201,19 @@ static void batches_are_bounded_by_one_figure(void **state) {
     assert_int_equal(config->max_batch_size, 1);
 }
 
+static void profiling_is_a_trace(void **state) {
+    struct el_config *config = *state;
+    take(config, "gpu: {monitoring: {enable_profiling: false}}\n");
+    settle(config);
+    assert_null(config->trace);
+    assert_int_equal(el_config_set_flag(config, "enable_profiling", NULL), 0);
+    settle(config);
+    assert_string_equal(config->trace, "eleanor-trace.json");
+    assert_int_equal(el_config_set_flag(config, "trace", "my.json"), 0);
+    settle(config);
+    assert_string_equal(config->trace, "my.json");
+}
+
 static void contradictions_are_refused(void **state) {
     static const struct {
         const char *yaml, *says[2];
@@ -247,6 +263,7 @@ int main(void) {
         TEST(without_gpu_it_is_the_processor),
         TEST(precision_comes_from_what_decides_it),
         TEST(batches_are_bounded_by_one_figure),
+        TEST(profiling_is_a_trace),
         TEST(contradictions_are_refused),
         TEST(the_presets_load),
     };
