@@ -43,7 +43,7 @@ asan: ## build with the address and undefined behaviour sanitizers into build-as
 tsan: ## build with the thread sanitizer into build-tsan/, and test
 	$(call configure,$(BUILD)-tsan,-DEL_SANITIZE=thread)
 	@$(CMAKE) --build $(BUILD)-tsan -- $(NINJAFLAGS)
-	@cd $(BUILD)-tsan && $(CTEST) -LE 'check|slow'
+	@cd $(BUILD)-tsan && $(CTEST) -LE 'check|slow|fibers|unthreaded'
 
 .PHONY: clang
 clang: ## build with clang into build-clang/, and test
@@ -78,15 +78,21 @@ bench-tokenizer: all $(PEER_PYTHON) ## texts to token ids, beside Hugging Face t
 bench-matmul: all ## the matrix products of the model, beside oneDNN
 	@$(BUILD)/bench_matmul
 
-# A machine with a GPU may lack every library: this needs a C compiler, CMake and clang or nvcc alone.
+# A machine with a GPU may lack every library: this needs a C compiler, CMake and clang or nvcc alone; for the golden
+# test and the benches, a Python with torch and transformers (PEER), and the folder of all-MiniLM-L6-v2 (GPU_MODEL).
 GPU ?= cuda:0
+PEER ?= python3
+GPU_MODEL ?= $(BUILD)-gpu/all-MiniLM-L6-v2
+GPU_RESULT = bench/results/$(1)-$$(date +%Y-%m-%d-%H%M).json --note "$$(git rev-parse --short HEAD 2>/dev/null)"
 .PHONY: gpu-check
-gpu-check: ## on a machine with a GPU: check every operation on it (GPU=cuda:0), then bench them beside torch
+gpu-check: ## on a machine with a GPU: check operations and a model's vectors on it (GPU=cuda:0), bench both beside torch
 	@test -f $(BUILD)-gpu/CMakeCache.txt || $(CMAKE) -S . -B $(BUILD)-gpu -DEL_BARE=ON $(CONFIG) >/dev/null
 	@$(CMAKE) --build $(BUILD)-gpu -j >/dev/null
 	@$(BUILD)-gpu/checkops --device $(GPU)
-	@$(or $(PEER),python3) bench/gpu.py $(BUILD)-gpu/bench_gpu $(GPU) --note "$$(git rev-parse --short HEAD 2>/dev/null)" \
-		--out bench/results/gpu-$$(date +%Y-%m-%d-%H%M).json
+	@if [ -f $(GPU_MODEL)/model.safetensors ]; then \
+		$(PEER) tests/golden/bare/gpu_vectors.py $(BUILD)-gpu/bare_bert $(GPU) $(GPU_MODEL) --out $(call GPU_RESULT,gpu-vectors); \
+	else echo "NOT RUN: the golden test of vectors, for no model is in $(GPU_MODEL) (GPU_MODEL=FOLDER names one)"; fi
+	@$(PEER) bench/gpu.py $(BUILD)-gpu/bench_gpu $(GPU) --out $(call GPU_RESULT,gpu)
 
 .PHONY: bench-serve
 bench-serve: all ## HTTP at 1, 64 and 1,000 connections, and overload
