@@ -65,7 +65,8 @@ static int start_server(const struct bench *bench, const char *queue_tokens, str
         dup2(out[1], STDOUT_FILENO);
         close(out[0]);
         execl(bench->binary, bench->binary, "serve", "--port", "0", "--model", bench->model, "--precision",
-              bench->precision, "--max-queue-tokens", queue_tokens, "--log-level", "warn", (char *)NULL);
+              bench->precision, "--max-queue-tokens", queue_tokens, "--cache-mb", "0", "--log-level", "warn",
+              (char *)NULL);
         _exit(127);
     }
     close(out[1]);

@@ -44,6 +44,7 @@ struct el_embedder_options {
     int batch_texts;    // most texts of one packed batch; 0: as many as batch_tokens holds
     int batch_wait_us;  // longest time a text may wait for company; 0: none, batches form under load
     int queue_tokens;   // tokens that may wait; 0: unlimited. Beyond it: EL_EBUSY
+    int cache_mb;       // MiB for vectors of texts seen before, which are not computed again; 0: none
     const char *prompt; // name of the model's prompt to put before each text, or NULL: its default
 };
 

@@ -95,8 +95,13 @@ static int put_model_health(struct el_str *str, const struct el_model *model) {
         "\"threads\":%d,\"dimensions\":%d,\"max_input_tokens\":%d,\"weight_bytes\":%" PRIu64,
         info.arch, info.place.device, info.place.ops, info.precision, info.threads, info.dim, info.max_tokens,
         info.weight_bytes));
-    return el_str_printf(str, ",\"queue_inputs\":%" PRIu64 ",\"queue_tokens\":%" PRIu64 "}",
-                         stats.queue_inputs, stats.queue_tokens);
+    EL_TRY(el_str_printf(str, ",\"queue_inputs\":%" PRIu64 ",\"queue_tokens\":%" PRIu64, stats.queue_inputs,
+                         stats.queue_tokens));
+    return el_str_printf(str,
+                         ",\"cache\":{\"hits\":%" PRIu64 ",\"misses\":%" PRIu64 ",\"coalesced\":%" PRIu64
+                         ",\"evictions\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"bytes\":%" PRIu64 "}}",
+                         stats.cache_hits, stats.cache_misses, stats.cache_coalesced, stats.cache_evictions,
+                         stats.cache_entries, stats.cache_bytes);
 }
 
 // "hardware": how the devices are, "recent": what they have shown in the last minutes.

@@ -21,9 +21,10 @@ struct el_embed_input {
 
 struct el_embed_request;
 
-// Called once, from a worker thread, when every input has its vector or the request failed or was canceled.
-// `status` 0 or EL_ECANCELED, EL_ENOMEM, EL_ELOST, EL_ESHUTDOWN (el_error_detail() holds the detail in that
-// thread). The request stays valid until el_embed_request_close. Must not block.
+// Called once, when every input has its vector or the request failed or was canceled: from a worker thread,
+// or from within el_embed_submit when the cache had them all. `status` 0 or EL_ECANCELED, EL_ENOMEM,
+// EL_ELOST, EL_ESHUTDOWN (el_error_detail() holds the detail in that thread). The request stays valid until
+// el_embed_request_close. Must not block.
 typedef void el_embed_done_fn(void *context, struct el_embed_request *request, int status);
 
 struct el_embed_options {
@@ -45,15 +46,16 @@ int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *i
 // refused) or EL_ESHUTDOWN. For a server that refuses before it has read a request. Any thread.
 int el_embedder_admit(struct el_embedder *embedder, int64_t *ret_retry_ms);
 
-// Drops what has not started yet; `done` is still called, once, with EL_ECANCELED, or 0 if it was too late.
-// Any thread.
+// Drops what has not started yet and nobody else waits for; `done` is still called, once, with EL_ECANCELED,
+// or 0 if it was too late. Any thread, once el_embed_submit has returned.
 void el_embed_request_cancel(struct el_embed_request *request);
 
 // Results, valid in and after `done` with status 0: [count][dimensions] floats, in order.
 const float *el_embed_request_vectors(const struct el_embed_request *request);
 size_t el_embed_request_count(const struct el_embed_request *request);
 int el_embed_request_dim(const struct el_embed_request *request);
-int64_t el_embed_request_tokens(const struct el_embed_request *request); // tokens computed, for usage
+int64_t el_embed_request_tokens(
+    const struct el_embed_request *request); // for usage; those of the cache count too
 // Frees it; only after `done` was called (or from within it).
 void el_embed_request_close(struct el_embed_request *request);
 
@@ -63,6 +65,9 @@ struct el_embed_stats {
     uint64_t queue_inputs, queue_tokens; // waiting now
     uint64_t tokenize_ns, queue_ns,
         inference_ns; // sums: tokenising, waiting (per input), computing (per batch)
+    // Inputs found in the cache, computed, and answered by another's computing; vectors that had to go.
+    uint64_t cache_hits, cache_misses, cache_coalesced, cache_evictions;
+    uint64_t cache_bytes, cache_entries; // now
 };
 void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats *ret_stats);
 

@@ -82,6 +82,7 @@ static void fit_batcher(struct el_embedder *embedder) {
 static void moved(void *context, const char *text) {
     struct el_embedder *embedder = context;
     if (embedder->batcher) fit_batcher(embedder); // else it is opening
+    el_cache_drop(embedder->cache);               // another device's vectors may have other bits
     if (embedder->notice) embedder->notice(embedder->notice_context, text);
 }
 
@@ -179,10 +180,10 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     struct el_embedder *embedder = NULL;
     if (!options) options = &defaults;
     if (options->threads < 0 || options->batch_tokens < 0 || options->batch_wait_us < 0 ||
-        options->queue_tokens < 0 || options->streams < 0 || options->batch_texts < 0)
-        return el_fail(EL_EINVAL,
-                       "threads, streams, batch_tokens, batch_texts, batch_wait_us and queue_tokens "
-                       "must not be negative");
+        options->queue_tokens < 0 || options->streams < 0 || options->batch_texts < 0 ||
+        options->cache_mb < 0)
+        return el_fail(EL_EINVAL, "threads, streams, batch_tokens, batch_texts, batch_wait_us, queue_tokens "
+                                  "and cache_mb must not be negative");
     EL_TRY(el_zalloc(1, sizeof *embedder, &embedder));
     embedder->threads = options->threads > 0 ? options->threads : el_cpu_count();
     embedder->streams = options->streams > 0 ? options->streams : STREAMS;
@@ -193,6 +194,8 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     el_histogram_init(&embedder->input_tokens, 4, 2);
     int status = el_strdup(path, &embedder->path);
     if (status == 0) status = open_model(embedder, options);
+    if (status == 0 && options->cache_mb > 0)
+        status = el_cache_open((size_t)options->cache_mb << 20, el_embedder_dim(embedder), &embedder->cache);
     if (status == 0) status = open_batcher(embedder, options);
     if (status < 0) {
         el_embedder_close(embedder);
@@ -210,6 +213,7 @@ void el_embedder_drain(struct el_embedder *embedder) {
 void el_embedder_close(struct el_embedder *embedder) {
     if (!embedder) return;
     el_batcher_close(embedder->batcher);
+    el_cache_close(embedder->cache);
     el_replica_close(embedder->replica);
     el_manager_close(embedder->own_manager);
     el_tokenizer_close(embedder->tokenizer);
@@ -248,7 +252,9 @@ int el_embedder_count_tokens(struct el_embedder *embedder, const struct el_text 
 void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats *ret_stats) {
     const struct el_embed_counters *counters = &embedder->counters;
     struct el_batcher_stats batcher;
+    struct el_cache_stats cache;
     el_batcher_stats(embedder->batcher, &batcher);
+    el_cache_stats(embedder->cache, &cache);
     *ret_stats = (struct el_embed_stats){
         .requests = counters->requests,
         .inputs = counters->inputs,
@@ -262,6 +268,12 @@ void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats
         .tokenize_ns = counters->tokenize_ns,
         .queue_ns = batcher.queue_ns,
         .inference_ns = batcher.compute_ns,
+        .cache_hits = cache.hits,
+        .cache_misses = cache.misses,
+        .cache_coalesced = cache.coalesced,
+        .cache_evictions = cache.evictions,
+        .cache_bytes = cache.bytes,
+        .cache_entries = cache.entries,
     };
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "engine/batcher.h"
+#include "engine/cache.h"
 #include "engine/replica.h"
 #include "format/hf_config.h"
 #include "format/tokenizer.h"
@@ -27,6 +28,7 @@ struct el_embedder {
     struct el_manager *own_manager; // the same, when it is not shared; or NULL
     struct el_replica *replica;     // of a struct el_bert
     struct el_batcher *batcher;
+    struct el_cache *cache; // or NULL
     int threads, streams, max_tokens;
     int64_t batch_tokens; // 0: the device's default
     void (*notice)(void *context, const char *text);

@@ -186,7 +186,7 @@ class Serve(DeviceTest, ModelTest):
     def test_no_request_is_lost_with_its_gpu(self):
         """Clients ask all the time while one GPU falls off the bus, then the other: every answer comes, and is right."""
         trip = os.path.join(self.folder, "trip")
-        ask, process = self.serve("dual-3090-nvlink", "--device", "cuda:0,cuda:1", "--precision", "fp32",
+        ask, process = self.serve("dual-3090-nvlink", "--device", "cuda:0,cuda:1", "--precision", "fp32", "--cache-mb", "0",
                                   env={"EL_FAKE_TRIP": trip})
 
         def embed(_=None):

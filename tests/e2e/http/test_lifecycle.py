@@ -13,7 +13,7 @@ import unittest
 from harness import BINARY, SANITIZER, TIMEOUT, HttpTest, environment, in_threads
 
 LARGE = {"input": ["the cat sat on the mat " * 8] * (2000 if SANITIZER else 20000)}
-FLAGS = ("--max-inputs", "100000", "--max-queue-tokens", "100000000", "--threads", "1")
+FLAGS = ("--max-inputs", "100000", "--max-queue-tokens", "100000000", "--threads", "1", "--cache-mb", "0")
 
 
 def wait_until(condition, what, seconds=30):

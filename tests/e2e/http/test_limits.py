@@ -62,7 +62,7 @@ class Million(HttpTest):
 
 
 class Overload(HttpTest):
-    flags = ("--max-queue-tokens", "500", "--max-inputs", "100000", "--threads", "1")
+    flags = ("--max-queue-tokens", "500", "--max-inputs", "100000", "--threads", "1", "--cache-mb", "0")
 
     def test_a_full_queue_says_when_to_come_back(self):
         inputs = ["the cat sat on the mat " * 4] * 3000

@@ -66,7 +66,7 @@ class OpenAi(HttpTest):
 
 
 class Overloaded(HttpTest):
-    flags = ("--max-queue-tokens", "1", "--max-inputs", "100000", "--threads", "1")
+    flags = ("--max-queue-tokens", "1", "--max-inputs", "100000", "--threads", "1", "--cache-mb", "0")
 
     def test_a_full_queue_is_a_rate_limit_that_it_waits_for(self):
         busy = self.server.connect()
