@@ -57,6 +57,9 @@ FIELD(utilization, EL_GPU_UTILIZATION, 1)
 FIELD(memory_utilization, EL_GPU_MEMORY_UTILIZATION, 1)
 FIELD(temperature, EL_GPU_TEMPERATURE, 1)
 FIELD(watts, EL_GPU_POWER, 1e-3)
+FIELD(watts_limit, EL_GPU_POWER_LIMIT, 1e-3)
+FIELD(throttle, EL_GPU_THROTTLE, 1)
+FIELD(nvlinks, EL_GPU_NVLINKS, 1)
 FIELD(sm_clock, EL_GPU_SM_CLOCK, 1)
 FIELD(memory_clock, EL_GPU_MEMORY_CLOCK, 1)
 FIELD(memory_used_mib, EL_GPU_MEMORY_USED, 0x1p-20)
@@ -101,11 +104,15 @@ static const struct {
     {"DCGM_FI_DEV_FB_FREE", "gauge", "Free memory in MiB", BY_GPU, memory_free_mib},
     {"DCGM_FI_DEV_FB_USED", "gauge", "Used memory in MiB", BY_GPU, memory_used_mib},
     {"DCGM_FI_DEV_XID_ERRORS", "gauge", "The last Xid error", BY_GPU, xid},
+    {"DCGM_FI_DEV_CLOCK_THROTTLE_REASONS", "gauge", "Bits that say why the clocks are held down", BY_GPU,
+     throttle},
     {"DCGM_FI_DEV_PCIE_REPLAY_COUNTER", "counter", "Packets that were sent again over PCIe", BY_GPU,
      pcie_replays},
     {"eleanor_gpu_xid_errors_total", "counter", "Xid errors since the start", BY_DEVICE, xid_count},
     {"eleanor_gpu_ecc_errors", "gauge", "Memory errors beyond repair since the driver started", BY_DEVICE,
      ecc},
+    {"eleanor_gpu_power_limit_watts", "gauge", "Power that the GPU may draw", BY_DEVICE, watts_limit},
+    {"eleanor_gpu_nvlinks", "gauge", "NVLinks that are up", BY_DEVICE, nvlinks},
     {"eleanor_device_healthy", "gauge", "1 while the device computes what it should", BY_DEVICE, is_healthy},
     {"eleanor_device_canary_seconds", "gauge", "Time that the last canary took", BY_DEVICE, canary_seconds},
     {"eleanor_device_busy_seconds_total", "counter", "Time in which streams computed, over all of them",

@@ -326,6 +326,8 @@ int el_metrics_write(struct el_server *server, struct el_str *str) {
     EL_TRY(put_answers(str, metrics));
     EL_TRY(put_value(str, "eleanor_requests_running", "gauge", "Embedding requests that wait or are computed",
                      (double)server->working));
+    EL_TRY(put_value(str, "eleanor_max_queue_tokens", "gauge", "Tokens that may wait, per model",
+                     (double)server->config->max_queue_tokens));
     EL_TRY(put_value(str, "eleanor_connections", "gauge", "Open connections", (double)server->peers.count));
     EL_TRY(put_head(str, "eleanor_build_info", "gauge", "1; the label is the version"));
     EL_TRY(el_str_printf(str, "eleanor_build_info{version=\"%s\"} 1\n", EL_VERSION));

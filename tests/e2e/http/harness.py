@@ -19,6 +19,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..")
 BINARY = os.environ.get("HTTP_BINARY", os.path.join(ROOT, "build", "eleanor"))
 TINY_MODEL = os.environ.get("HTTP_TINY_MODEL", os.path.join(os.path.dirname(BINARY), "make_tiny_model"))
 VENV_PYTHON = os.path.join(os.environ.get("HTTP_VENV", os.path.join(ROOT, "build", "venv")), "bin", "python")
+WITH_MACHINE = os.path.join(ROOT, "tests", "with-machine")
 SANITIZER = os.environ.get("HTTP_SANITIZER", "")
 TIMEOUT = 120  # seconds
 SKIPPED = 77
@@ -48,12 +49,15 @@ class Answer:
 
 
 class Server:
-    """`eleanor serve` on a free port of 127.0.0.1; `flags` are added to its command line."""
+    """`eleanor serve` on a free port of 127.0.0.1; `flags` are added to its command line. `machine` is one of
+    tests/machines, or the path of such a file."""
 
-    def __init__(self, model, *flags, wait=True):
+    def __init__(self, model, *flags, wait=True, machine=None):
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([BINARY, "serve", "--port", "0", "--model", model, "--log-level", "debug", *flags],
-                                        env=environment(), stdout=subprocess.PIPE, stderr=self.log)
+        on = [WITH_MACHINE, machine] if machine else []
+        command = [*on, BINARY, "serve", "--port", "0", "--model", model, "--log-level", "debug", *flags]
+        self.process = subprocess.Popen(command, env={**environment(), "EL_BUILD": os.path.dirname(BINARY)},
+                                        stdout=subprocess.PIPE, stderr=self.log)
         self.tls = "--tls-cert" in flags
         self.open = []  # what close() closes
         self.url, self.port = "", 0
@@ -144,8 +148,8 @@ class HttpTest(unittest.TestCase):
         if code != 0 or "Sanitizer" in log:
             raise AssertionError(f"the server ended with {code}:\n{log}")
 
-    def start(self, *flags, wait=True):
-        server = Server(self.model, *flags, wait=wait)
+    def start(self, *flags, wait=True, machine=None):
+        server = Server(self.model, *flags, wait=wait, machine=machine)
         self.addCleanup(server.close)
         return server
 
