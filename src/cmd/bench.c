@@ -1,139 +1,150 @@
 // SPDX-License-Identifier: Apache-2.0
-// `eleanor bench device`: what each device really does. Every device that can be used is measured, or those
-// that --device names.
+// `eleanor bench`: what is measured or compared, by the arguments.
+#include "cmd/bench.h"
+
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
-#include "cmd/measure.h"
-#include "device/candidates.h"
-#include "serve/device_settings.h"
 
-enum { LEAST_MS = 200 }; // of each figure
+enum { MOST_DOCS = 1 << 18, MOST_SIZE = 65536, MOST_WORDS = 65536 };
 
-static void print_rates(const char *id, const char *name, const struct el_rates *rates) {
-    printf("%-10s %s\n", id, name);
-    printf("  copies    up %.1f, down %.1f, on the device %.1f GB/s\n", rates->upload * 1e-9,
-           rates->download * 1e-9, rates->copy * 1e-9);
-    if (rates->launch_ns > 0)
-        printf("  launches  %.2f us behind others, %.2f us with its wait\n", rates->launch_ns * 1e-3,
-               rates->round_trip_ns * 1e-3);
-    fputs("  products ", stdout);
-    for (int p = 0; p < EL_PRECISION_COUNT; p++)
-        if (rates->matmul[p] > 0)
-            printf(" %s %.3g", el_precision_text((enum el_precision)p), rates->matmul[p] * 1e-12);
-    puts(" TFLOP/s");
-    fflush(stdout);
-}
-
-// A run over devices: `rows` is NULL when lines are printed at once. The first failure stands.
-struct bench {
-    json_t *rows;
-    int status;
-    char detail[512];
+struct wish {
+    struct el_bench_options options;
+    const char *what; // "device", "embed"; NULL with --compare
+    bool compare;
 };
 
-static void note_failure(struct bench *bench, int status) {
-    if (bench->status < 0) return;
-    bench->status = status;
-    snprintf(bench->detail, sizeof bench->detail, "%s", el_error_detail());
+// "1,2,4", rising.
+static int parse_sizes(const char *text, struct el_bench_options *options) {
+    options->size_count = 0;
+    for (const char *p = text;; p++) {
+        char *item el_auto_free = NULL;
+        const size_t length = strcspn(p, ",");
+        int64_t size;
+        if (options->size_count == EL_BENCH_SIZES)
+            return el_fail(EL_EINVAL, "--sizes: more than %d sizes", EL_BENCH_SIZES);
+        EL_TRY(el_strndup(p, length, &item));
+        int status = el_parse_i64(item, 1, MOST_SIZE, &size);
+        if (status < 0) return el_fail_in(status, "--sizes");
+        if (options->size_count && size <= options->sizes[options->size_count - 1])
+            return el_fail(EL_EINVAL, "--sizes: each must be larger than the one before, %s is not", item);
+        options->sizes[options->size_count++] = size;
+        p += length;
+        if (!*p) return 0;
+    }
 }
 
-// What goes wrong on a device is part of the result.
-static void report(struct bench *bench, const struct el_device *device, int status,
-                   const struct el_rates *rates) {
-    if (status < 0) note_failure(bench, el_fail_in(status, "%s", device->id));
-    if (!bench->rows) {
-        if (status == 0) print_rates(device->id, device->facts.name, rates);
-        return;
-    }
-    json_t *row = json_pack("{s:s, s:s}", "id", device->id, "name", device->facts.name);
-    if (status < 0)
-        json_object_set_new(row, "error", json_string(el_error_detail()));
-    else
-        json_object_update_new(row, el_rates_json(rates));
-    json_array_append_new(bench->rows, row);
+static int parse_number(const char *flag, const char *value, int64_t min, int64_t max, int64_t *ret_value) {
+    int status = el_parse_i64(value, min, max, ret_value);
+    return status < 0 ? el_fail_in(status, "--%s", flag) : 0;
 }
 
-// The devices of `options`, by one manager.
-static void measure_all(struct bench *bench, const struct el_manager_options *options) {
-    struct el_manager *manager;
-    int status = el_manager_open(options, &manager);
-    if (status < 0) {
-        note_failure(bench, status);
-        return;
-    }
-    for (int i = 0; i < el_manager_count(manager); i++) {
-        struct el_rates rates = {0};
-        struct el_device *device = el_manager_device(manager, i);
-        status = el_measure(device, LEAST_MS, &rates);
-        report(bench, device, status, &rates);
-    }
-    el_manager_close(manager);
+static int parse_flag(struct wish *wish, const char *flag, const char *value) {
+    struct el_bench_options *options = &wish->options;
+    if (el_streq(flag, "json")) options->json = true;
+    if (el_streq(flag, "compare")) wish->compare = true;
+    if (el_streq(flag, "svg")) options->svg = value;
+    if (el_streq(flag, "field")) options->field = value;
+    if (el_streq(flag, "sizes")) return parse_sizes(value, options);
+    if (el_streq(flag, "docs")) return parse_number(flag, value, 1, MOST_DOCS, &options->docs);
+    if (el_streq(flag, "rounds")) return parse_number(flag, value, 1, EL_BENCH_ROUNDS, &options->rounds);
+    if (el_streq(flag, "words")) return parse_number(flag, value, 1, MOST_WORDS, &options->words);
+    if (el_streq(flag, "fail-below")) return parse_number(flag, value, 1, 1000, &options->fail_below);
+    return 0;
 }
 
-// Every device that can be used, by a manager of its own, so that one that does not open hides no other.
-static void measure_each(struct bench *bench) {
-    struct el_candidates *candidates = NULL;
-    struct el_manager_options options = {0};
-    int status = el_zalloc(1, sizeof *candidates, &candidates);
-    if (status == 0) status = el_candidates_find(&options, NULL, candidates);
-    if (status < 0) note_failure(bench, status);
-    for (int i = 0; status == 0 && i < candidates->count; i++) {
-        if (!candidates->all[i].usable) continue;
-        options.devices = candidates->all[i].id;
-        measure_all(bench, &options);
+static int parse(struct el_args args, struct wish *wish) {
+    static const int64_t sizes[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512};
+    struct el_bench_options *options = &wish->options;
+    size_t count = 0;
+    while (args.argv[count])
+        count++;
+    EL_TRY(el_alloc(count + 1, sizeof *options->paths, &options->paths));
+    options->rounds = 3;
+    options->words = 100;
+    memcpy(options->sizes, sizes, sizeof sizes);
+    options->size_count = EL_COUNT(sizes);
+    for (const char *flag, *value; el_args_next(&args, &flag, &value) > 0;) {
+        if (flag)
+            EL_TRY(parse_flag(wish, flag, value));
+        else
+            options->paths[options->path_count++] = value;
     }
-    el_free(candidates);
+    return 0;
 }
 
-static int bench_devices(const struct el_config *config, bool json) {
-    struct bench bench = {.rows = json ? json_array() : NULL};
-    struct el_device_settings settings;
-    EL_TRY(el_device_settings_read(config, &settings));
-    if (el_streq(config->device, "auto"))
-        measure_each(&bench);
-    else
-        measure_all(&bench, &settings.options);
-    if (json) {
-        json_t *root = json_pack("{s:o}", "devices", bench.rows);
-        json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-        putchar('\n');
-        json_decref(root);
+// Takes "device" or "embed" off the operands, or sees that two results are to be compared.
+static int sort_operands(struct wish *wish) {
+    struct el_bench_options *options = &wish->options;
+    if (wish->compare) {
+        if (options->path_count == 2) return 0;
+        return el_fail(EL_EINVAL, "--compare takes two results of `bench embed --json`, not %zu",
+                       options->path_count);
     }
-    return bench.status < 0 ? el_fail_copy(bench.status, bench.detail) : 0;
+    wish->what = options->paths[0];
+    memmove(options->paths, options->paths + 1, --options->path_count * sizeof *options->paths);
+    if (el_streq(wish->what, "embed")) return 0;
+    if (!el_streq(wish->what, "device"))
+        return el_fail(EL_EINVAL, "\"%s\" can't be measured; say `bench device` or `bench embed`",
+                       wish->what);
+    if (options->path_count) return el_fail(EL_EINVAL, "`bench device` takes no file: %s", options->paths[0]);
+    return 0;
+}
+
+static int measure(const struct el_config *config, const struct wish *wish, bool *ret_below) {
+    if (wish->compare) return el_bench_compare(&wish->options, ret_below);
+    if (el_streq(wish->what, "device")) return el_bench_devices(config, wish->options.json);
+    return el_bench_embed(config, &wish->options);
 }
 
 static int run(struct el_args *args) {
     struct el_config config el_auto(el_config_done) = {0};
-    bool json = false;
-    struct el_args walk = *args;
-    const char *what = NULL;
-    for (const char *flag, *value; el_args_next(&walk, &flag, &value) > 0;) {
-        if (!flag) what = value;
-        json |= el_streq(flag, "json");
-    }
-    if (!el_streq(what, "device")) {
-        el_fail(EL_EINVAL, "\"%s\" can't be measured; say `bench device`", what);
-        return el_cmd_usage(args);
-    }
-    if (el_args_config(args, &config) < 0) return el_cmd_usage(args);
-    return bench_devices(&config, json) < 0 ? el_cmd_failed(args) : EL_EXIT_DONE;
+    struct wish wish = {0};
+    bool below = false;
+    int status = parse(*args, &wish);
+    if (status == 0) status = sort_operands(&wish);
+    if (status == 0) status = el_args_config(args, &config);
+    int code = status < 0                            ? el_cmd_usage(args)
+               : measure(&config, &wish, &below) < 0 ? el_cmd_failed(args)
+               : below                               ? EL_EXIT_FAILED
+                                                     : EL_EXIT_DONE;
+    el_free(wish.options.paths);
+    return code;
 }
 
 const struct el_verb el_verb_bench = {
     .name = "bench",
-    .operands = "device",
-    .summary = "measure copies, launches and matrix products of devices",
+    .operands = "device | embed [FILE...] | --compare A.json B.json",
+    .summary = "measure devices, or documents per second by batch size",
     .details =
-        "Measures every device that can be used, or those that --device names: copies from and to pinned\n"
-        "memory and on the device (bytes read and written), kernel launches, and the largest rate of\n"
-        "matrix products in each precision that the device has.",
-    .flags = (const struct el_flag[]){{"json", 0, NULL, "print a JSON object"}, {0}},
-    .settings = (const char *const[]){"device", "log_level", "log_format", NULL},
+        "bench device: every device that can be used, or those that --device names: copies from and to\n"
+        "pinned memory and on the device (bytes read and written), kernel launches, and the largest rate of\n"
+        "matrix products in each precision that the device has.\n"
+        "\n"
+        "bench embed: documents per second with batches of 1, 2, 4 ... 512 texts, and with those that\n"
+        "eleanor makes by itself (\"own\"), beside the targets of requirement 4. Texts are the lines of the\n"
+        "FILEs (\"-\" is standard input), else built-in ones.\n"
+        "\n"
+        "bench --compare: how much faster the second result is than the first; exit status 1 when a batch\n"
+        "size is slower than --fail-below allows and the difference is more than noise.",
+    .flags =
+        (const struct el_flag[]){{"json", 0, NULL, "print a JSON object"},
+                                 {"sizes", 0, "N,N...", "texts in a batch to try (default 1,2,4 ... 512)"},
+                                 {"docs", 0, "N", "documents of a round (default: half a second's)"},
+                                 {"rounds", 0, "N", "rounds of each batch size (default 3)"},
+                                 {"words", 0, "N", "length of the built-in texts (default 100)"},
+                                 {"field", 0, "NAME", "FILEs are JSON lines with the text in this field"},
+                                 {"svg", 0, "FILE", "draw throughput by batch size into this file"},
+                                 {"compare", 0, NULL, "compare two results"},
+                                 {"fail-below", 0, "PCT", "fail when B is below this percentage of A"},
+                                 {0}},
+    .settings =
+        (const char *const[]){"model", "device", "precision", "threads", "pin", "streams", "max_batch_size",
+                              "batch_tokens", "vram_reserved", "log_level", "log_format", NULL},
     .min_operands = 1,
-    .max_operands = 1,
+    .max_operands = -1,
     .run = run,
 };

@@ -24,9 +24,37 @@ int el_batch_size(int64_t parameters, uint64_t memory, uint64_t reserved) {
     return texts >= EL_BATCH_MOST ? EL_BATCH_MOST : EL_MAX((int)texts, EL_BATCH_LEAST);
 }
 
+static int64_t text_tokens(int max_tokens) {
+    return EL_MIN(max_tokens, EL_BATCH_TEXT_TOKENS);
+}
+
 int64_t el_batch_size_tokens(int texts, int max_tokens, int streams) {
-    const int64_t text_tokens = EL_MIN(max_tokens, EL_BATCH_TEXT_TOKENS);
-    return EL_MAX(texts * text_tokens / streams, text_tokens);
+    const int64_t one = text_tokens(max_tokens);
+    return EL_MAX(texts * one / streams, one);
+}
+
+// Activations of so many tokens stay in a core's L2; the fastest measured of 64 to 512 (docs/engine.md).
+enum { HOST_TOKENS = 128 };
+
+void el_batch_choose(const struct el_batch_facts *facts, struct el_batch_choice *ret_choice) {
+    const int64_t one = text_tokens(facts->max_tokens);
+    const int streams = facts->on_host ? 1 : facts->streams; // each of the processor's threads has a batch
+    struct el_batch_choice choice;
+    if (facts->tokens > 0)
+        choice = (struct el_batch_choice){.tokens = facts->tokens, .source = "set"};
+    else if (facts->texts > 0 && !facts->on_host)
+        choice = (struct el_batch_choice){.tokens = facts->texts * one, .source = "set"};
+    else if (facts->tuned > 0)
+        choice = (struct el_batch_choice){.tokens = facts->tuned, .source = "tuned"};
+    else if (facts->on_host)
+        choice = (struct el_batch_choice){.tokens = HOST_TOKENS, .source = "default"};
+    else
+        choice = (struct el_batch_choice){
+            .tokens = el_batch_size_tokens(el_batch_size(facts->parameters, facts->memory, facts->reserved),
+                                           facts->max_tokens, streams),
+            .source = "formula"};
+    choice.texts = facts->texts > 0 ? facts->texts : (int)EL_MAX(choice.tokens * streams / one, 1);
+    *ret_choice = choice;
 }
 
 // ---- tuning ----

@@ -4,6 +4,7 @@
 #ifndef EL_SERVICE_BATCH_SIZE_H
 #define EL_SERVICE_BATCH_SIZE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { EL_BATCH_LEAST = 8, EL_BATCH_MOST = 512 }; // texts; what the formula is clamped to
@@ -17,6 +18,24 @@ int el_batch_size(int64_t parameters, uint64_t memory, uint64_t reserved);
 // model takes them, or of EL_BATCH_TEXT_TOKENS tokens where it takes longer ones.
 enum { EL_BATCH_TEXT_TOKENS = 256 };
 int64_t el_batch_size_tokens(int texts, int max_tokens, int streams);
+
+// What a batch's size is chosen from.
+struct el_batch_facts {
+    int64_t tokens; // as the user wants it; 0: not said
+    int texts;      // the same in texts
+    int64_t tuned;  // tokens that were the fastest when it was measured; 0: never
+    bool on_host;
+    int64_t parameters;        // of the model
+    uint64_t memory, reserved; // bytes: that may be taken of the device, and left to others
+    int max_tokens, streams;
+};
+struct el_batch_choice {
+    int64_t tokens;     // of one packed batch
+    int texts;          // of the model's length, in all streams together: the documents' batch size
+    const char *source; // "set", "tuned", "formula" or "default" (on the processor, which has no formula)
+};
+// What the user wants holds; else what was measured; else the formula.
+void el_batch_choose(const struct el_batch_facts *facts, struct el_batch_choice *ret_choice);
 
 // ---- tuning ----
 

@@ -24,12 +24,22 @@ static const char *variable(const char *name) {
     return value && *value ? value : NULL;
 }
 
-int el_store_root(char **ret_root) {
+static int find_home(char **ret_home) {
     const char *home;
-    if ((home = variable("ELEANOR_HOME"))) return el_path_join(home, "models", ret_root);
-    if ((home = variable("XDG_DATA_HOME"))) return el_path_join(home, "eleanor/models", ret_root);
-    if ((home = variable("HOME"))) return el_path_join(home, ".local/share/eleanor/models", ret_root);
+    if ((home = variable("ELEANOR_HOME"))) return el_strdup(home, ret_home);
+    if ((home = variable("XDG_DATA_HOME"))) return el_path_join(home, "eleanor", ret_home);
+    if ((home = variable("HOME"))) return el_path_join(home, ".local/share/eleanor", ret_home);
     return el_fail(EL_ENOENT, "no place for models: set ELEANOR_HOME to a folder");
+}
+
+int el_store_beside(const char *name, char **ret_path) {
+    char *home el_auto_free = NULL;
+    EL_TRY(find_home(&home));
+    return el_path_join(home, name, ret_path);
+}
+
+int el_store_root(char **ret_root) {
+    return el_store_beside("models", ret_root);
 }
 
 void el_store_entry_done(struct el_model_entry *entry) {

@@ -10,6 +10,8 @@
 
 // The root as above, as a new string. EL_ENOENT when no variable gives one; EL_ENOMEM.
 int el_store_root(char **ret_root);
+// The path of a file beside that folder: $ELEANOR_HOME/NAME. The same codes.
+int el_store_beside(const char *name, char **ret_path);
 
 struct el_model_entry {
     char *name;   // "all-MiniLM-L6-v2"

@@ -83,6 +83,36 @@ static void texts_become_tokens_of_each_stream(void **state) {
     assert_int_equal(el_batch_size_tokens(8, 256, 64), 256);     // a text at least
 }
 
+static struct el_batch_choice choose(struct el_batch_facts facts) {
+    struct el_batch_choice choice;
+    facts.parameters = 23 * MILLION;
+    facts.memory = gb(80);
+    facts.reserved = EL_BATCH_RESERVED;
+    facts.max_tokens = 256;
+    facts.streams = 4;
+    el_batch_choose(&facts, &choice);
+    return choice;
+}
+
+static void assert_choice(struct el_batch_choice choice, int64_t tokens, int texts, const char *source) {
+    assert_int_equal(choice.tokens, tokens);
+    assert_int_equal(choice.texts, texts);
+    assert_string_equal(choice.source, source);
+}
+
+static void the_user_goes_before_measuring_before_the_formula(void **state) {
+    (void)state;
+    assert_choice(choose((struct el_batch_facts){0}), 32768, 512, "formula");
+    assert_choice(choose((struct el_batch_facts){.tuned = 8192}), 8192, 128, "tuned");
+    assert_choice(choose((struct el_batch_facts){.tuned = 8192, .texts = 1024}), 262144, 1024, "set");
+    assert_choice(choose((struct el_batch_facts){.tuned = 8192, .tokens = 4096}), 4096, 64, "set");
+    assert_choice(choose((struct el_batch_facts){.texts = 10, .tokens = 4096}), 4096, 10, "set");
+    assert_choice(choose((struct el_batch_facts){.on_host = true}), 128, 1, "default");
+    assert_choice(choose((struct el_batch_facts){.on_host = true, .tuned = 512}), 512, 2, "tuned");
+    // On the processor texts are only a limit: large batches there are slow ones.
+    assert_choice(choose((struct el_batch_facts){.on_host = true, .texts = 32}), 128, 32, "default");
+}
+
 // ---- the tuner ----
 
 // A device that is fastest at `peak`, takes `bytes` of memory per unit, and answers EL_ENOMEM from `oom` on.
@@ -165,6 +195,7 @@ int main(void) {
         cmocka_unit_test(parameters_are_counted),
         cmocka_unit_test(the_reserve_counts_and_the_clamps_hold),
         cmocka_unit_test(texts_become_tokens_of_each_stream),
+        cmocka_unit_test(the_user_goes_before_measuring_before_the_formula),
         cmocka_unit_test(the_tuner_finds_the_peak_from_either_side),
         cmocka_unit_test(the_tuner_stays_within_the_memory),
         cmocka_unit_test(noise_moves_nothing_and_failures_end_it),

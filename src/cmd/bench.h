@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of `eleanor bench`: each measures or compares, and prints text or one JSON object.
+#ifndef EL_CMD_BENCH_H
+#define EL_CMD_BENCH_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "eleanor/eleanor.h"
+#include "service/embed.h"
+
+enum { EL_BENCH_SIZES = 24, EL_BENCH_ROUNDS = 64 };
+
+struct el_bench_options {
+    const char **paths; // operands after the first: texts to embed, or results to compare; owned
+    size_t path_count;
+    const char *field;             // of JSON lines; NULL: the text is the line
+    int64_t sizes[EL_BENCH_SIZES]; // texts in a batch, to try one after the other
+    size_t size_count;
+    int64_t docs;       // of a round; 0: what takes half a second, and at least one batch
+    int64_t rounds;     // of each size, 1 to EL_BENCH_ROUNDS
+    int64_t words;      // of a built-in text
+    const char *svg;    // file for a picture, or NULL
+    int64_t fail_below; // percent; 0: comparing never fails
+    bool json;
+};
+
+int el_bench_devices(const struct el_config *config, bool json);
+int el_bench_embed(const struct el_config *config, const struct el_bench_options *options);
+// *ret_below: a batch size of the second result is slower than options->fail_below allows.
+int el_bench_compare(const struct el_bench_options *options, bool *ret_below);
+
+// ---- texts: bench_texts.c ----
+
+struct el_bench_texts {
+    struct el_text *text; // [count]; owned, as are the bytes
+    size_t count;
+    char *bytes;
+};
+// Reads options->paths, or makes `count` texts: requirement 4's ("Document 7: test test ...", options->words
+// times "test") or, `varied`, from 1 to twice as many words. EL_EINVAL for files without any text.
+int el_bench_texts_open(const struct el_bench_options *options, size_t count, bool varied,
+                        struct el_bench_texts *ret_texts);
+void el_bench_texts_close(struct el_bench_texts *texts);
+
+// ---- measuring: bench_model.c ----
+
+// A model to be opened again and again, with other batches.
+struct el_bench_model {
+    char *path;
+    struct el_manager *manager;
+    struct el_embedder_options settings; // as `embed` has them
+};
+int el_bench_model_open(const struct el_config *config, struct el_bench_model *ret_model);
+void el_bench_model_close(struct el_bench_model *model);
+// An embedder with these limits of a batch, 0: none.
+int el_bench_embedder_open(const struct el_bench_model *model, int64_t batch_texts, int64_t batch_tokens,
+                           struct el_embedder **ret_embedder);
+
+// Embeds `docs` of the texts, the first again after the last: the seconds of each of `rounds`, after a short
+// round that does not count. EL_ELOST when the model had to move to another device meanwhile.
+int el_bench_time(struct el_embedder *embedder, const struct el_bench_texts *texts, size_t docs,
+                  size_t rounds, double *ret_seconds);
+
+// ---- results: bench_result.c ----
+
+// What one batch size came to, from the seconds of its rounds, which are sorted. batch_size 0: eleanor's own.
+json_t *el_bench_row(int64_t batch_size, size_t docs, double *seconds, size_t rounds);
+// Requirement 4's targets beside what was reached on the device of that name.
+json_t *el_bench_targets(const char *device, double docs_per_minute);
+void el_bench_print(const json_t *result);
+void el_bench_print_json(const json_t *result);
+// Throughput by batch size of `count` results, as a picture. EL_EIO.
+int el_bench_draw(const json_t *const *results, const char *const *names, size_t count, const char *path);
+
+#endif
