@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/thread.h"
 #include "cmd/bench.h"
 #include "device/manager.h"
@@ -44,25 +45,25 @@ int el_bench_embedder_open(const struct el_bench_model *model, int64_t batch_tex
     return el_embedder_open(model->path, &options, ret_embedder);
 }
 
-static int check_place(struct el_embedder *embedder, uint64_t moves) {
+static int check_place(struct el_embedder *embedder, const struct el_embed_info *before) {
     struct el_embed_info info;
     el_embedder_info(embedder, &info);
-    if (info.place.moves == moves) return 0;
-    return el_fail(EL_ELOST, "a device was lost and the model moved to %s: the figures mean nothing",
-                   info.place.device);
+    if (el_streq(info.place.device, before->place.device)) return 0;
+    return el_fail(EL_ELOST, "%s was lost and the model moved to %s: the figures mean nothing",
+                   before->place.device, info.place.device);
 }
 
 static int time_rounds(struct el_embedder *embedder, const struct el_text *texts, size_t docs, size_t rounds,
                        float *vectors, double *ret_seconds) {
-    struct el_embed_info info;
-    el_embedder_info(embedder, &info);
+    struct el_embed_info before;
+    el_embedder_info(embedder, &before);
     EL_TRY(el_embed(embedder, texts, EL_MIN(docs, WARM_UP_DOCS), vectors));
     for (size_t i = 0; i < rounds; i++) {
         const uint64_t began = el_now_ns();
         EL_TRY(el_embed(embedder, texts, docs, vectors));
         ret_seconds[i] = (double)EL_MAX(el_now_ns() - began, 1) * 1e-9;
     }
-    return check_place(embedder, info.place.moves);
+    return check_place(embedder, &before);
 }
 
 int el_bench_time(struct el_embedder *embedder, const struct el_bench_texts *texts, size_t docs,
