@@ -25,6 +25,10 @@ void el_doctor_check(struct el_doctor *doctor, enum el_check result, const char 
 void el_doctor_system(struct el_doctor *doctor);
 // The manager's choice, and every device measured: doctor_devices.c.
 void el_doctor_devices(struct el_doctor *doctor);
+// get_info() of requirement 4, as "info": doctor_info.c.
+struct el_manager;
+struct el_health;
+void el_doctor_info(struct el_doctor *doctor, struct el_manager *manager, const struct el_health *health);
 // What NVML knows of the GPUs and how they are joined: doctor_gpus.c.
 void el_doctor_gpus(struct el_doctor *doctor);
 

@@ -77,12 +77,13 @@ static void examine_device(struct el_doctor *doctor, struct el_manager *manager,
     el_doctor_check(doctor, EL_CHECK_PASS, NULL, "%s (%s) is healthy", own->id, facts.name);
 }
 
-static void examine_all(struct el_doctor *doctor, struct el_manager *manager, json_t *rows) {
+static void examine_all(struct el_doctor *doctor, struct el_manager *manager, bool is_chosen, json_t *rows) {
     struct el_health *health = NULL;
     if (el_zalloc(1, sizeof *health, &health) < 0) return;
     el_manager_health_check(manager, 0, health);
     for (int i = 0; i < health->count; i++)
         examine_device(doctor, manager, health, i, rows);
+    if (is_chosen) el_doctor_info(doctor, manager, health);
     el_free(health);
 }
 
@@ -95,7 +96,7 @@ static void examine_other(struct el_doctor *doctor, const char *id, json_t *rows
                         el_error_detail());
         return;
     }
-    examine_all(doctor, manager, rows);
+    examine_all(doctor, manager, false, rows);
     el_manager_close(manager);
 }
 
@@ -173,7 +174,7 @@ static int examine_choice(struct el_doctor *doctor, struct el_candidates *candid
     const struct el_manager_report *report = el_manager_report(manager);
     candidates->count = report->candidate_count;
     memcpy(candidates->all, report->candidates, (size_t)report->candidate_count * sizeof *report->candidates);
-    examine_all(doctor, manager, rows);
+    examine_all(doctor, manager, true, rows);
     el_manager_close(manager);
     return 0;
 }

@@ -100,6 +100,11 @@ bool el_device_is_host(const struct el_device *device) {
     return device->backend == &el_backend_host;
 }
 
+uint64_t el_device_memory(const struct el_device *device) {
+    const uint64_t budget = device->options.budget, memory = device->facts.memory;
+    return budget > 0 && (memory == 0 || budget < memory) ? budget : memory;
+}
+
 // What each call begins and ends with.
 static int fail_lost(const struct el_device *device) {
     return el_fail(EL_ELOST, "%s is lost: %s", device->id, device->loss);

@@ -77,6 +77,7 @@ int el_device_open_id(const char *id, const struct el_device_options *options, s
 struct el_device *el_device_ref(struct el_device *device);
 void el_device_close(struct el_device *device);
 bool el_device_is_host(const struct el_device *device);
+uint64_t el_device_memory(const struct el_device *device); // bytes that may be taken of it; 0: not known
 
 // From the device's pool: EL_ENOMEM (recoverable: nothing has changed), EL_ELOST. The _for form charges the
 // bytes to an account of pool.h, which may be NULL.

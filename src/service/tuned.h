@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define EL_TUNED_FILE "tuned.json" // its usual name, beside the models
+
 struct el_tuned_key {
     const char *model;                       // its folder
     const char *device, *driver, *precision; // names: "NVIDIA A100-SXM4-40GB", "CUDA 12.8", "fp16"
