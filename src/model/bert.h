@@ -30,7 +30,7 @@ int el_bert_open(const char *dir, const struct el_bert_config *config, const str
                  struct el_team *team, struct el_bert **ret_bert);
 void el_bert_close(struct el_bert *bert);
 
-size_t el_bert_bytes(const struct el_bert *bert); // memory of the packed weights and tables
+size_t el_bert_bytes(const struct el_bert *bert);                // memory of the packed weights and tables
 int64_t el_bert_parameters(const struct el_bert_config *config); // weights, without a pooler
 
 // hidden [tokens][hidden_size] f32, the last layer's output. EL_ENOMEM changes nothing.

@@ -103,8 +103,9 @@ static long count_calls(const char *const *functions) {
     return calls;
 }
 
-// Fails call `what` number N of GPU 0 with `outcome`, for all N up to `calls`, every `step`-th of them; a build
-// that is slow takes steps SKIP times as long. That it came to that shows in what was opened, or tried, once more.
+// Fails call `what` number N of GPU 0 with `outcome`, for all N up to `calls`, every `step`-th of them; a
+// build that is slow takes steps SKIP times as long. That it came to that shows in what was opened, or tried,
+// once more.
 static void torture(const char *what, const char *outcome, long calls, long step) {
     long refused = 0, recovered = 0;
     step *= SKIP;
