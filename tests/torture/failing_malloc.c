@@ -16,7 +16,7 @@ void __libc_free(void *p);
 
 static atomic_long countdown; // 0: not failing
 static atomic_bool stays, tripped;
-static atomic_long live;
+static atomic_long live, calls;
 
 void failing_malloc_set(long nth, bool and_after) {
     countdown = 0;
@@ -33,7 +33,12 @@ long failing_malloc_live(void) {
     return live;
 }
 
+long failing_malloc_calls(void) {
+    return calls;
+}
+
 static bool must_fail(void) {
+    calls++;
     long left = countdown;
     while (left > 0 && !(left == 1 && stays)) {
         if (!atomic_compare_exchange_weak(&countdown, &left, left - 1)) continue;

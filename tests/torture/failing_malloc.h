@@ -12,5 +12,7 @@ void failing_malloc_set(long nth, bool and_after);
 bool failing_malloc_tripped(void);
 // Allocations that were not freed, of the whole process.
 long failing_malloc_live(void);
+// Allocations asked for since the start.
+long failing_malloc_calls(void);
 
 #endif

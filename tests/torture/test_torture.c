@@ -14,14 +14,16 @@
 #include "eleanor/eleanor.h"
 #include "failing_malloc.h"
 
-enum { MANY = 3 };
+enum { MANY = 4, ROUNDS = 50 };
 
 static char *model;
-static const struct el_text texts[MANY] = {{"the cat sat on the mat .", 24}, {"a dog", 5}, {"zzz", 3}};
+static const struct el_text texts[MANY] = {{"the cat sat on the mat .", 24}, {"a dog", 5}, {"zzz", 3}, {"a dog", 5}};
 static float expected[MANY * TINY_HIDDEN];
 
 // The processor alone: drivers of GPUs do not survive a malloc that fails.
 static const struct el_embedder_options options = {.precision = "fp32", .device = "cpu", .threads = 2};
+static const struct el_embedder_options with_cache = {
+    .precision = "fp32", .device = "cpu", .threads = 2, .cache_mb = 1};
 
 static int prepare(void **state) {
     (void)state;
@@ -68,14 +70,14 @@ static void load_with_failures(bool and_after) {
     assert_true(refusals > 20);
 }
 
-static void embed_with_failures(bool and_after) {
+static void embed_with_failures(const struct el_embedder_options *how, bool and_after) {
     const long before = failing_malloc_live();
     bool tripped = true;
     long nth = 0, refusals = 0;
     while (tripped) {
         struct el_embedder *embedder = NULL;
         float got[MANY * TINY_HIDDEN];
-        assert_int_equal(el_embedder_open(model, &options, &embedder), 0); // cold: its arenas are empty
+        assert_int_equal(el_embedder_open(model, how, &embedder), 0); // cold: its arenas are empty
         failing_malloc_set(++nth, and_after);
         int status = el_embed(embedder, texts, MANY, got);
         tripped = failing_malloc_tripped();
@@ -108,12 +110,45 @@ static void load_all_failures(void **state) {
 
 static void embed_one_failure(void **state) {
     (void)state;
-    embed_with_failures(false);
+    embed_with_failures(&options, false);
 }
 
 static void embed_all_failures(void **state) {
     (void)state;
-    embed_with_failures(true);
+    embed_with_failures(&options, true);
+}
+
+// Two of the texts are one; what there is no memory to keep is answered all the same.
+static void cached_one_failure(void **state) {
+    (void)state;
+    embed_with_failures(&with_cache, false);
+}
+
+static void cached_all_failures(void **state) {
+    (void)state;
+    embed_with_failures(&with_cache, true);
+}
+
+// Allocations of a call, once all is warm.
+static double allocations_of_a_call(const struct el_embedder_options *how) {
+    struct el_embedder *embedder = NULL;
+    float got[MANY * TINY_HIDDEN];
+    assert_int_equal(el_embedder_open(model, how, &embedder), 0);
+    for (int i = 0; i < ROUNDS; i++)
+        assert_int_equal(el_embed(embedder, texts, MANY, got), 0);
+    const long before = failing_malloc_calls();
+    for (int i = 0; i < ROUNDS; i++)
+        assert_int_equal(el_embed(embedder, texts, MANY, got), 0);
+    const long calls = failing_malloc_calls() - before;
+    el_embedder_close(embedder);
+    return (double)calls / ROUNDS;
+}
+
+static void a_hit_allocates_nothing_of_its_own(void **state) {
+    (void)state;
+    const double computed = allocations_of_a_call(&options), found = allocations_of_a_call(&with_cache);
+    print_message("allocations of a call: %.2f computed, %.2f found\n", computed, found);
+    assert_true(found <= computed);
 }
 
 int main(void) {
@@ -122,6 +157,9 @@ int main(void) {
         cmocka_unit_test(load_all_failures),
         cmocka_unit_test(embed_one_failure),
         cmocka_unit_test(embed_all_failures),
+        cmocka_unit_test(cached_one_failure),
+        cmocka_unit_test(cached_all_failures),
+        cmocka_unit_test(a_hit_allocates_nothing_of_its_own),
     };
     return cmocka_run_group_tests_name("torture", tests, prepare, clean);
 }
