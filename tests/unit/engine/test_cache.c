@@ -204,7 +204,7 @@ static void work_is_dropped_when_the_last_has_left(void **state) {
     (void)state;
     struct flight flight;
     float vector[DIM];
-    struct el_cache_claim next;
+    struct el_cache_claim next, joins;
     take_off(&flight);
     el_cache_leave(flight.cache, &flight.leader); // the client of the one who computes has gone
     for (int i = 0; i < WAITERS; i++) {
@@ -216,8 +216,10 @@ static void work_is_dropped_when_the_last_has_left(void **state) {
     assert_int_equal(el_cache_claim(flight.cache, &next, vector), EL_CACHE_LEADS);
     assert_int_equal(count_waiters(el_cache_settle(flight.cache, &flight.leader, NULL, 0)), WAITERS);
     el_cache_leave(flight.cache, &flight.leader); // answered: no matter
+    joins = claim_of(flight.cache, 9);
+    assert_int_equal(el_cache_claim(flight.cache, &joins, vector), EL_CACHE_WAITS); // for next
     make_vector(9, vector, DIM);
-    assert_null(el_cache_settle(flight.cache, &next, vector, 9));
+    assert_ptr_equal(el_cache_settle(flight.cache, &next, vector, 9), &joins);
     assert_true(ask(flight.cache, 9, DIM));
     el_cache_close(flight.cache);
 }
