@@ -17,7 +17,8 @@
 enum { MANY = 4, ROUNDS = 50 };
 
 static char *model;
-static const struct el_text texts[MANY] = {{"the cat sat on the mat .", 24}, {"a dog", 5}, {"zzz", 3}, {"a dog", 5}};
+static const struct el_text texts[MANY] = {
+    {"the cat sat on the mat .", 24}, {"a dog", 5}, {"zzz", 3}, {"a dog", 5}};
 static float expected[MANY * TINY_HIDDEN];
 
 // The processor alone: drivers of GPUs do not survive a malloc that fails.
