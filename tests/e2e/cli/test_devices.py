@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import re
 import subprocess
 import time
 import unittest
@@ -214,13 +215,31 @@ class Serve(DeviceTest, ModelTest):
         self.assertIn(b"loaded again on cuda:1", error)
 
     def test_memory_is_logged_and_alerted(self):
-        _, process = self.serve("rtx4090", "--log-memory-stats", "--memory-check-interval", "1",
-                                "--alert-threshold-pct", "1")
+        ask, process = self.serve("rtx4090", "--log-memory-stats", "--memory-check-interval", "1",
+                                  "--alert-threshold-pct", "1")
         time.sleep(1.5)
+        recent = json.loads(ask("/health"))["recent"]
+        self.assertEqual((recent["seconds"], [row["id"] for row in recent["devices"]]), (300, ["cuda:0"]))
+        device = recent["devices"][0]
+        self.assertEqual(device["alerts"], ["memory"])
+        self.assertEqual(device["temperature_c"], {"last": 38, "min": 38, "mean": 38, "max": 38})
+        self.assertGreater(device["memory_pct"]["min"], 1)
+        metrics = ask("/metrics")
+        self.assertIn('eleanor_alert_active{device="cuda:0",kind="memory"} 1', metrics)
+        self.assertIn('eleanor_alert_active{device="cuda:0",kind="temperature"} 0', metrics)
         process.terminate()
         _, error = process.communicate(timeout=TIMEOUT)
-        self.assertGreaterEqual(error.count(b"MB allocated"), 2, error)
+        self.assertGreaterEqual(len(re.findall(rb"MB allocated.* in the last 1 s .*temperature 38 to 38 C", error)), 2, error)
         self.assertEqual(error.count(b"alert_threshold_pct is 1"), 1, error)
+
+    def test_a_processor_has_no_temperature(self):
+        ask, _ = self.serve("none", "--device", "cpu")
+        device = json.loads(ask("/health"))["recent"]["devices"][0]
+        self.assertEqual((device["id"], device["alerts"], device["temperature_c"], device["power_w"]), ("cpu:0", [], None, None))
+        self.assertIsNotNone(device["memory_pct"])
+        metrics = ask("/metrics")
+        self.assertIn('eleanor_alert_active{device="cpu:0",kind="memory"} 0', metrics)
+        self.assertNotIn('kind="temperature"', metrics)
 
     def test_without_a_gpu_fp16_becomes_auto(self):
         preset = os.path.join(ROOT, "config", "rtx4090.yaml")
