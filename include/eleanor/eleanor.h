@@ -30,8 +30,9 @@ struct el_manager;
 // A zeroed struct means the defaults.
 struct el_embedder_options {
     const char *precision; // "auto" (default), "fp32", "tf32", "fp16", "bf16", "int8"
-    // "auto" (default), "cpu", "cuda:1", "opencl:0", or several, best first: "cuda:0,cuda:1". The model is on
-    // the first; when a device is lost, it moves down the list, whose end is always the processor.
+    // "auto" (default), "cpu", "cuda:1", "opencl:0", or several: "cuda:0,cuda:1", "cpu=4". The model is on
+    // each of them, and they share the work; one that is lost is done without, and the last is followed by
+    // the processor.
     const char *device;
     struct el_manager *manager; // devices that models share (device/manager.h); NULL: those of `device`
     int streams;                // batches in flight on a GPU; 0: 4

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls enter and leave; a move waits until all have left, and calls that come meanwhile wait for the move.
+// Calls enter and leave; opening the device again waits until all have left, and calls that come meanwhile
+// wait for it.
 #include "engine/replica.h"
 
 #include <pthread.h>
@@ -8,25 +9,24 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "base/thread.h"
 #include "device/manager.h"
 #include "device/trace.h"
 #include "ops/ops.h"
 
-enum { SAME_DEVICE_TRIES = 2 }; // how often a device that was lost is opened again before the next is taken
+enum { MOST_REOPENINGS = 2 };                       // of a device within REOPENINGS_NS
+static const uint64_t REOPENINGS_NS = 600000000000; // ten minutes
 
 struct el_replica {
     struct el_replica_options options;
-    char **devices; // owned
-    int place;      // of the list; device_count: none is left
-    int reopened;   // times that the current device was opened again
+    char *name; // of the device; owned
 
     pthread_mutex_t lock; // guards all below
     pthread_cond_t changed;
     int running;
-    bool moving;
-    uint64_t moves;
+    bool reopening;           // one thread has all that follows to itself
+    int recent;               // reopenings since `since_ns`
+    uint64_t since_ns;        // on the clock of el_now_ns
     struct el_device *device; // NULL: none
     struct el_target target;
     void *model;
@@ -35,7 +35,7 @@ struct el_replica {
     struct el_replica_state shown;
 };
 
-// ---- one device ----
+// ---- the device ----
 
 static void leave_device(struct el_replica *replica) {
     for (int i = 0; i < replica->options.workers; i++) {
@@ -49,90 +49,70 @@ static void leave_device(struct el_replica *replica) {
     replica->device = NULL;
 }
 
-static int init_target(const struct el_replica *replica, bool strict, struct el_target *ret_target) {
-    int status = el_target_init(replica->device, replica->options.precision, ret_target);
-    if (status == EL_EUNSUPPORTED && !strict)
-        status = el_target_init(replica->device, EL_PRECISION_AUTO, ret_target);
+static int init_target(struct el_replica *replica) {
+    const struct el_replica_options *options = &replica->options;
+    int status = el_target_init(replica->device, options->precision, &replica->target);
+    if (status == EL_EUNSUPPORTED && options->any_precision)
+        status = el_target_init(replica->device, EL_PRECISION_AUTO, &replica->target);
     return status;
 }
 
-static void show(struct el_replica *replica) {
-    struct el_replica_state state = {.device = "none", .ops = "none", .moves = replica->moves};
-    if (replica->device) {
-        state.facts = replica->device->facts;
-        state.precision = replica->target.precision;
-        state.ops = replica->target.ops->name;
-        state.on_host = el_device_is_host(replica->device);
-        snprintf(state.device, sizeof state.device, "%s", replica->device->id);
-    }
-    replica->shown = state;
-}
-
-// Opens devices[place] and loads the model there. `strict`: in the precision that was asked for.
-static int enter_device(struct el_replica *replica, bool strict) {
+// Opens the device and loads the model there.
+static int enter_device(struct el_replica *replica) {
     const struct el_replica_options *options = &replica->options;
-    int status = el_manager_acquire(options->manager, replica->devices[replica->place], &replica->device);
-    if (status == 0) status = init_target(replica, strict, &replica->target);
+    int status = el_manager_acquire(options->manager, replica->name, &replica->device);
+    if (status == 0) status = init_target(replica);
     if (status == 0) status = options->load(options->context, &replica->target, &replica->model);
     if (status < 0) leave_device(replica);
     return status;
 }
 
-// ---- moving ----
-
-static void say_move(const struct el_replica *replica, const char *lost, const char *why, char *text,
-                     size_t size) {
-    if (replica->device)
-        snprintf(text, size, "%s was lost (%s); the model was loaded again on %s (%s)", lost, why,
-                 replica->device->id, replica->device->facts.name);
-    else
-        snprintf(text, size, "%s was lost (%s), and no other device is left", lost, why);
+static void show(struct el_replica *replica) {
+    struct el_replica_state *shown = &replica->shown;
+    shown->open = replica->device != NULL;
+    if (!shown->open) return; // where it was
+    shown->facts = replica->device->facts;
+    shown->precision = replica->target.precision;
+    shown->ops = replica->target.ops->name;
+    shown->on_host = el_device_is_host(replica->device);
+    snprintf(shown->device, sizeof shown->device, "%s", replica->device->id);
 }
 
-// The same device again, a few times, then down the list.
-static void find_place(struct el_replica *replica) {
-    while (replica->place < replica->options.device_count) {
-        if (replica->reopened++ < SAME_DEVICE_TRIES && enter_device(replica, false) == 0) return;
-        if (replica->reopened <= SAME_DEVICE_TRIES) continue;
-        replica->place++;
-        replica->reopened = 0;
-        if (replica->place < replica->options.device_count && enter_device(replica, false) == 0) return;
+// Whether it may be tried once more, which counts.
+static bool may_reopen(struct el_replica *replica) {
+    const uint64_t now = el_now_ns();
+    if (now - replica->since_ns > REOPENINGS_NS) {
+        replica->since_ns = now;
+        replica->recent = 0;
     }
+    return replica->recent++ < MOST_REOPENINGS;
 }
 
-// Away from the device at `place`, whose loss is this thread's last error. Nobody is in, and nobody comes in
-// before it ends; the lock is not held, so that others can ask meanwhile how it stands.
-static int leave_lost(struct el_replica *replica) {
-    char why[256], text[640];
-    const char *lost = replica->devices[replica->place];
-    snprintf(why, sizeof why, "%s", el_error_detail());
+// Nobody is in, and nobody comes in; the lock is not held, so that others can ask how it stands.
+static int reopen(struct el_replica *replica) {
     leave_device(replica);
-    find_place(replica);
-    say_move(replica, lost, why, text, sizeof text);
-    int status = replica->device ? 0 : el_fail_copy(EL_ELOST, text);
-
-    pthread_mutex_lock(&replica->lock);
-    replica->moves++;
-    replica->moving = false;
-    show(replica);
-    pthread_cond_broadcast(&replica->changed);
-    pthread_mutex_unlock(&replica->lock);
-    if (replica->options.notice) replica->options.notice(replica->options.context, text);
+    int status = el_fail(EL_ELOST, "%s was lost more than %d times within ten minutes", replica->name,
+                         MOST_REOPENINGS);
+    while (status < 0 && may_reopen(replica))
+        status = enter_device(replica);
     return status;
 }
 
-// Moves away from the device that call number `seen` found lost, unless another has done so. Locked; the
-// error's detail is this thread's.
-static int move(struct el_replica *replica, uint64_t seen) {
-    while (replica->moving)
-        pthread_cond_wait(&replica->changed, &replica->lock);
-    if (replica->moves != seen) return 0;
-    replica->moving = true;
+int el_replica_reopen(struct el_replica *replica) {
+    pthread_mutex_lock(&replica->lock);
+    replica->reopening = true;
     while (replica->running > 0)
         pthread_cond_wait(&replica->changed, &replica->lock);
+    if (replica->device)
+        snprintf(replica->shown.loss, sizeof replica->shown.loss, "%s", replica->device->loss);
     pthread_mutex_unlock(&replica->lock);
-    int status = leave_lost(replica);
+    int status = reopen(replica);
     pthread_mutex_lock(&replica->lock);
+    replica->reopening = false;
+    replica->shown.reopenings += status == 0;
+    show(replica);
+    pthread_cond_broadcast(&replica->changed);
+    pthread_mutex_unlock(&replica->lock);
     return status;
 }
 
@@ -175,46 +155,41 @@ static int run_once(struct el_replica *replica, int worker, struct el_team *team
 int el_replica_run(struct el_replica *replica, int worker, struct el_team *team, el_replica_fn *fn,
                    void *context) {
     pthread_mutex_lock(&replica->lock);
-    int status;
-    do {
-        while (replica->moving)
-            pthread_cond_wait(&replica->changed, &replica->lock);
-        if (!replica->device) {
-            status = el_fail(EL_ELOST, "no device is left to compute on");
-            break;
-        }
-        const uint64_t seen = replica->moves;
-        replica->running++;
+    while (replica->reopening)
+        pthread_cond_wait(&replica->changed, &replica->lock);
+    if (!replica->device) {
         pthread_mutex_unlock(&replica->lock);
-        status = run_once(replica, worker, team, fn, context);
-        pthread_mutex_lock(&replica->lock);
-        if (--replica->running == 0) pthread_cond_broadcast(&replica->changed);
-        if (status != EL_ELOST) break;
-        status = move(replica, seen);
-    } while (status == 0);
+        return el_fail(EL_ELOST, "%s is lost", replica->name);
+    }
+    replica->running++;
+    pthread_mutex_unlock(&replica->lock);
+    int status = run_once(replica, worker, team, fn, context);
+    pthread_mutex_lock(&replica->lock);
+    if (--replica->running == 0) pthread_cond_broadcast(&replica->changed);
     pthread_mutex_unlock(&replica->lock);
     return status;
 }
 
 // ---- the replica ----
 
-static int copy_devices(struct el_replica *replica, const struct el_replica_options *options) {
-    EL_TRY(el_zalloc((size_t)options->device_count, sizeof *replica->devices, &replica->devices));
-    for (int i = 0; i < options->device_count; i++)
-        EL_TRY(el_strdup(options->devices[i], &replica->devices[i]));
-    EL_TRY(el_zalloc((size_t)options->workers, sizeof *replica->tracks, &replica->tracks));
-    return el_zalloc((size_t)options->workers, sizeof *replica->execs, &replica->execs);
+static int init(struct el_replica *replica) {
+    const size_t workers = (size_t)replica->options.workers;
+    EL_TRY(el_strdup(replica->options.device, &replica->name));
+    EL_TRY(el_zalloc(workers, sizeof *replica->tracks, &replica->tracks));
+    EL_TRY(el_zalloc(workers, sizeof *replica->execs, &replica->execs));
+    int status = enter_device(replica);
+    return status == EL_ELOST ? el_replica_reopen(replica) : status;
 }
 
 int el_replica_open(const struct el_replica_options *options, struct el_replica **ret_replica) {
     struct el_replica *replica = NULL;
     EL_TRY(el_zalloc(1, sizeof *replica, &replica));
     replica->options = *options;
+    replica->shown = (struct el_replica_state){.ops = "none"};
+    snprintf(replica->shown.device, sizeof replica->shown.device, "%s", options->device);
     pthread_mutex_init(&replica->lock, NULL);
     pthread_cond_init(&replica->changed, NULL);
-    int status = copy_devices(replica, options);
-    if (status == 0) status = enter_device(replica, true);
-    if (status == EL_ELOST) status = leave_lost(replica);
+    int status = init(replica);
     if (status < 0) {
         el_replica_close(replica);
         return status;
@@ -227,19 +202,16 @@ int el_replica_open(const struct el_replica_options *options, struct el_replica 
 void el_replica_close(struct el_replica *replica) {
     if (!replica) return;
     if (replica->execs) leave_device(replica);
-    for (int i = 0; replica->devices && i < replica->options.device_count; i++)
-        el_free(replica->devices[i]);
     pthread_cond_destroy(&replica->changed);
     pthread_mutex_destroy(&replica->lock);
     el_free(replica->execs);
     el_free(replica->tracks);
-    el_free(replica->devices);
+    el_free(replica->name);
     el_free(replica);
 }
 
 void el_replica_state(struct el_replica *replica, struct el_replica_state *ret_state) {
     pthread_mutex_lock(&replica->lock);
     *ret_state = replica->shown;
-    ret_state->moving = replica->moving;
     pthread_mutex_unlock(&replica->lock);
 }

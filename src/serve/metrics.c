@@ -267,8 +267,8 @@ static int put_models(struct el_str *str, const struct readings *readings) {
         EL_TRY(el_str_printf(str,
                              "eleanor_model_info{%s,arch=\"%s\",device=\"%s\",simd=\"%s\",precision=\"%s\","
                              "dimensions=\"%d\",threads=\"%d\"} 1\n",
-                             r->labels, r->info.arch, r->info.place.device, r->info.place.ops,
-                             r->info.precision, r->info.dim, r->info.threads));
+                             r->labels, r->info.arch, r->info.devices, r->info.place.ops, r->info.precision,
+                             r->info.dim, r->info.threads));
     }
     EL_TRY(put_head(str, "eleanor_model_weight_bytes", "gauge", "Bytes of a model's weights in memory"));
     for (size_t m = 0; m < readings->count; m++)

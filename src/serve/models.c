@@ -80,6 +80,17 @@ static enum health health_of(const struct el_server *server) {
     return atomic_load(&server->roster.through) ? HEALTH_FAILED : HEALTH_LOADING;
 }
 
+// "devices":["cuda:0","cuda:1"] of "cuda:0,cuda:1".
+static int put_device_names(struct el_str *str, const char *devices) {
+    EL_TRY(el_str_puts(str, ",\"devices\":["));
+    for (const char *name = devices; *name;) {
+        const size_t length = strcspn(name, ",");
+        EL_TRY(el_str_printf(str, "%s\"%.*s\"", name > devices ? "," : "", (int)length, name));
+        name += length + (name[length] == ',');
+    }
+    return el_str_putc(str, ']');
+}
+
 static int put_model_health(struct el_str *str, const struct el_model *model) {
     struct el_embedder *embedder = atomic_load(&model->embedder);
     struct el_embed_info info;
@@ -95,6 +106,7 @@ static int put_model_health(struct el_str *str, const struct el_model *model) {
         "\"threads\":%d,\"dimensions\":%d,\"max_input_tokens\":%d,\"weight_bytes\":%" PRIu64,
         info.arch, info.place.device, info.place.ops, info.precision, info.threads, info.dim, info.max_tokens,
         info.weight_bytes));
+    EL_TRY(put_device_names(str, info.devices));
     EL_TRY(el_str_printf(str, ",\"queue_inputs\":%" PRIu64 ",\"queue_tokens\":%" PRIu64, stats.queue_inputs,
                          stats.queue_tokens));
     return el_str_printf(str,

@@ -39,7 +39,7 @@ static int put_model(struct el_str *str, const struct el_model *model) {
     if (!embedder) return el_str_puts(str, "</b></td><td colspan=\"3\">loading&hellip;</td></tr>\n");
     el_embedder_info(embedder, &info);
     return el_str_printf(str, "</b></td><td>%d</td><td>%d</td><td>%s on %s (%s)</td></tr>\n", info.dim,
-                         info.max_tokens, info.precision, info.place.device, info.place.ops);
+                         info.max_tokens, info.precision, info.devices, info.place.ops);
 }
 
 static int put_models(struct el_str *str, const struct el_roster *roster) {

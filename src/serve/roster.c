@@ -84,7 +84,7 @@ static int load(const struct el_roster *roster, struct el_model *model) {
     if (status < 0) return el_fail_in(status, "model %s", model->name);
     el_embedder_info(embedder, &info);
     el_info("model %s: %d dimensions, %s on %s (%s, %d threads), loaded in %" PRIu64 " ms", model->name,
-            info.dim, info.precision, info.place.device, info.place.ops, info.threads,
+            info.dim, info.precision, info.devices, info.place.ops, info.threads,
             (el_now_ns() - began) / 1000000);
     atomic_store(&model->embedder, embedder);
     return 0;

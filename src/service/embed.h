@@ -86,8 +86,10 @@ void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_his
 struct el_embed_info {
     const char *path;              // model folder
     const char *arch;              // "bert"
-    struct el_replica_state place; // its device, and the operations there
-    const char *precision;         // "bf16"
+    struct el_replica_state place; // of its first device in use, and the operations there
+    int place_count;               // devices in use, each with a replica; 0: none is left
+    char devices[512];             // their names: "cuda:0,cuda:1"
+    const char *precision;         // "bf16"; of the first
     int dim, max_tokens, layers, threads;
     int32_t vocab_size;
     uint64_t weight_bytes;

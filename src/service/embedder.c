@@ -4,6 +4,7 @@
 #include "service/embedder.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -48,7 +49,7 @@ static int run_batch(void *context, const struct el_batch_worker *worker, const 
                      float *vectors) {
     const struct el_embedder *embedder = context;
     struct work work = {.embedder = embedder, .batch = batch, .vectors = vectors};
-    return el_replica_run(embedder->replica, worker->index, worker->team, compute, &work);
+    return el_replicas_run(embedder->replicas, worker, compute, &work);
 }
 
 // ---- the device ----
@@ -72,17 +73,21 @@ static void unload_model(void *model) {
 
 // The processor takes a small batch per thread, a GPU a few large ones.
 static void fit_batcher(struct el_embedder *embedder) {
-    struct el_replica_state state;
-    el_replica_state(embedder->replica, &state);
-    const int64_t tokens = state.on_host ? HOST_BATCH_TOKENS : DEVICE_BATCH_TOKENS;
-    el_batcher_resize(embedder->batcher, state.on_host ? embedder->threads : embedder->streams,
-                      embedder->batch_tokens > 0 ? embedder->batch_tokens : tokens);
+    const int64_t set = embedder->batch_tokens;
+    el_replicas_fit(embedder->replicas, embedder->batcher, set > 0 ? set : HOST_BATCH_TOKENS,
+                    set > 0 ? set : DEVICE_BATCH_TOKENS);
 }
 
-static void moved(void *context, const char *text) {
+// The batcher's: a device is lost.
+static void recover(void *context, int group) {
     struct el_embedder *embedder = context;
-    if (embedder->batcher) fit_batcher(embedder); // else it is opening
-    el_cache_drop(embedder->cache);               // another device's vectors may have other bits
+    el_replicas_recover(embedder->replicas, group);
+    fit_batcher(embedder);
+    el_cache_drop(embedder->cache); // another device's vectors may have other bits
+}
+
+static void notice(void *context, const char *text) {
+    const struct el_embedder *embedder = context;
     if (embedder->notice) embedder->notice(embedder->notice_context, text);
 }
 
@@ -97,44 +102,35 @@ static int open_manager(struct el_embedder *embedder, const struct el_embedder_o
     return 0;
 }
 
-// The manager's devices in its order, then the processor.
-static int list_devices(struct el_manager *manager, const char *ret_devices[EL_MANAGER_DEVICES + 1]) {
-    const int count = el_manager_count(manager);
-    for (int i = 0; i < count; i++)
-        ret_devices[i] = el_manager_candidate(manager, i)->id;
-    ret_devices[count] = "cpu";
-    return count + 1;
-}
-
-static int open_replica(struct el_embedder *embedder, const struct el_embedder_options *options) {
-    const char *devices[EL_MANAGER_DEVICES + 1];
+static int open_replicas(struct el_embedder *embedder, const struct el_embedder_options *options) {
     enum el_precision precision = EL_PRECISION_AUTO;
     if (options->precision) EL_TRY(el_precision_parse(options->precision, &precision));
     EL_TRY(open_manager(embedder, options));
-    const struct el_replica_options replica = {
+    const struct el_replicas_options replicas = {
         .manager = embedder->manager,
-        .devices = devices,
-        .device_count = list_devices(embedder->manager, devices),
         .precision = precision,
-        .workers = EL_MAX(embedder->threads, embedder->streams),
+        .threads = embedder->threads,
+        .streams = embedder->streams,
         .load = load_model,
         .unload = unload_model,
-        .notice = moved,
+        .notice = notice,
         .context = embedder,
     };
-    return el_replica_open(&replica, &embedder->replica);
+    return el_replicas_open(&replicas, &embedder->replicas);
 }
 
 static int open_batcher(struct el_embedder *embedder, const struct el_embedder_options *options) {
+    const struct el_batch_group *groups;
+    const int group_count = el_replicas_groups(embedder->replicas, &groups);
     const struct el_batcher_options batcher = {
-        .workers = EL_MAX(embedder->threads, embedder->streams),
-        .threads = embedder->threads,
+        .groups = groups,
+        .group_count = group_count,
         .pin = options->pin,
-        .batch_tokens = HOST_BATCH_TOKENS,
         .batch_sequences = options->batch_texts,
         .wait_us = options->batch_wait_us,
         .dim = (int)embedder->bert_config.hidden_size,
         .run = run_batch,
+        .recover = recover,
         .context = embedder,
         .done = el_embed_sequence_done,
     };
@@ -171,7 +167,7 @@ static int open_model(struct el_embedder *embedder, const struct el_embedder_opt
     const char *prompt = options->prompt ? options->prompt : embedder->sentence.default_prompt;
     if (prompt) EL_TRY(el_embedder_find_prompt(embedder, prompt, &embedder->prompt));
 
-    return open_replica(embedder, options);
+    return open_replicas(embedder, options);
 }
 
 int el_embedder_open(const char *path, const struct el_embedder_options *options,
@@ -214,7 +210,7 @@ void el_embedder_close(struct el_embedder *embedder) {
     if (!embedder) return;
     el_batcher_close(embedder->batcher);
     el_cache_close(embedder->cache);
-    el_replica_close(embedder->replica);
+    el_replicas_close(embedder->replicas);
     el_manager_close(embedder->own_manager);
     el_tokenizer_close(embedder->tokenizer);
     el_sentence_config_done(&embedder->sentence);
@@ -291,6 +287,23 @@ void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_his
                       ret_histogram);
 }
 
+// The first replica that is open stands for all; without any, the first.
+static void read_places(const struct el_embedder *embedder, struct el_embed_info *info) {
+    const struct el_batch_group *groups;
+    const int count = el_replicas_groups(embedder->replicas, &groups);
+    size_t used = 0;
+    el_replicas_state(embedder->replicas, 0, &info->place);
+    for (int i = 0; i < count; i++) {
+        struct el_replica_state state;
+        el_replicas_state(embedder->replicas, i, &state);
+        if (!state.open) continue;
+        if (info->place_count++ == 0) info->place = state;
+        if (used < sizeof info->devices)
+            used += (size_t)snprintf(info->devices + used, sizeof info->devices - used, "%s%s",
+                                     used > 0 ? "," : "", state.device);
+    }
+}
+
 void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *ret_info) {
     struct el_embed_info info = {
         .path = embedder->path,
@@ -302,7 +315,7 @@ void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *
         .vocab_size = (int32_t)embedder->bert_config.vocab_size,
         .weight_bytes = atomic_load(&embedder->weight_bytes),
     };
-    el_replica_state(embedder->replica, &info.place);
+    read_places(embedder, &info);
     info.precision = el_precision_text(info.place.precision);
     *ret_info = info;
 }

@@ -9,7 +9,7 @@
 
 #include "engine/batcher.h"
 #include "engine/cache.h"
-#include "engine/replica.h"
+#include "engine/replicas.h"
 #include "format/hf_config.h"
 #include "format/tokenizer.h"
 #include "model/bert.h"
@@ -26,7 +26,7 @@ struct el_embedder {
     struct el_tokenizer *tokenizer;
     struct el_manager *manager;     // of whom devices are asked
     struct el_manager *own_manager; // the same, when it is not shared; or NULL
-    struct el_replica *replica;     // of a struct el_bert
+    struct el_replicas *replicas;   // of a struct el_bert
     struct el_batcher *batcher;
     struct el_cache *cache; // or NULL
     int threads, streams, max_tokens;

@@ -12,6 +12,8 @@
 #include "base/thread.h"
 #include "service/embedder.h"
 
+enum { INTERACTIVE_INPUTS = 8 }; // at most, of a request that goes before bulk
+
 // One input on its way. What the cache keeps is answered at once; else its claim says whether its sequence is
 // computed, or another's of the same text.
 struct input {
@@ -240,7 +242,9 @@ static size_t claim_inputs(struct el_embed_request *request, struct chain *chain
 
 static void put_chain(struct el_embedder *embedder, const struct chain *chain) {
     if (chain->count == 0) return;
-    const int status = el_batcher_put(embedder->batcher, chain->first, chain->count, chain->tokens);
+    // Who sends a few texts waits for them; who sends many has time.
+    const enum el_lane lane = chain->count <= INTERACTIVE_INPUTS ? EL_LANE_INTERACTIVE : EL_LANE_BULK;
+    const int status = el_batcher_put(embedder->batcher, lane, chain->first, chain->count, chain->tokens);
     struct el_sequence *sequence = status < 0 ? chain->first : NULL;
     while (sequence) { // others may wait for them by now
         struct el_sequence *next = sequence->next;

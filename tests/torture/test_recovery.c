@@ -28,7 +28,7 @@ static char *model;
 static const struct el_text texts[MANY] = {{"the cat sat on the mat .", 24}, {"a dog", 5}, {"zzz", 3}};
 static float expected[MANY * TINY_HIDDEN];
 
-static const char *const openings[] = {"cuCtxCreate", "cuMemAlloc", "cuMemHostAlloc", NULL};
+static const char *const contexts[] = {"cuCtxCreate", NULL};
 static const char *const allocations[] = {"cuMemAlloc", "cuMemHostAlloc", NULL};
 static const char *const copies[] = {"cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", NULL};
 static const char *const launches[] = {"cuLaunchKernel", NULL};
@@ -89,14 +89,14 @@ static long count(const json_t *report, const char *const *functions) {
     return sum;
 }
 
-// Calls of a run in which nothing fails, and what it opens.
+// Calls of a run in which nothing fails, and the contexts it opens.
 static long opened;
 static long count_calls(const char *const *functions) {
     const struct fake_run run = {.machine = "dual-3090-nvlink"};
     json_t *report = NULL;
     assert_int_equal(run_on_fake(&run, embed_on_two, &report), 0);
     const long calls = count(report, functions);
-    opened = count(report, openings);
+    opened = count(report, contexts);
     assert_int_equal(run_left(report), 0);
     json_decref(report);
     assert_true(calls > 0);
@@ -104,8 +104,8 @@ static long count_calls(const char *const *functions) {
 }
 
 // Fails call `what` number N of GPU 0 with `outcome`, for all N up to `calls`, every `step`-th of them; a
-// build that is slow takes steps SKIP times as long. That it came to that shows in what was opened, or tried,
-// once more.
+// build that is slow takes steps SKIP times as long. That a GPU was lost shows in a context that was opened,
+// or tried, again.
 static void torture(const char *what, const char *outcome, long calls, long step) {
     long refused = 0, recovered = 0;
     step *= SKIP;
@@ -116,7 +116,7 @@ static void torture(const char *what, const char *outcome, long calls, long step
         const struct fake_run run = {.machine = "dual-3090-nvlink", .fail = fail};
         const int code = run_on_fake(&run, embed_on_two, &report);
         const long left = run_left(report);
-        recovered += code == 0 && count(report, openings) > opened;
+        recovered += code == 0 && count(report, contexts) > opened;
         json_decref(report);
         const bool may_refuse = code == -EL_ENOMEM || code == -EL_ELOST; // while opening: nothing moves yet
         if ((code != 0 && !may_refuse) || left > 0)
@@ -127,8 +127,8 @@ static void torture(const char *what, const char *outcome, long calls, long step
     }
     print_message("%s %s: %ld calls, every %ld. failed: %ld recovered, %ld refused\n", what, outcome, calls,
                   step, recovered, refused);
-    // Memory that stays short may leave nothing to recover with; and which of two workers asks first varies.
-    assert_true(recovered > 0 || strcmp(outcome, "oom") == 0);
+    // Memory that is short loses no device.
+    assert_true(recovered > 0 || strncmp(outcome, "oom", 3) == 0);
 }
 
 static void allocations_that_fail(void **state) {

@@ -88,18 +88,28 @@ static int64_t make_items(struct item *items, size_t count, const bool *dropped)
     return tokens;
 }
 
-static struct el_batcher *open_batcher(struct machine *machine, int threads, int64_t wait_us) {
+// One group of `threads` workers; options has the rest.
+static struct el_batcher *open_with(struct machine *machine, int threads, int64_t tokens,
+                                    struct el_batcher_options options) {
+    const struct el_batch_group group = {.workers = threads, .threads = threads};
     struct el_batcher *batcher = NULL;
-    const struct el_batcher_options options = {.workers = threads,
-                                               .threads = threads,
-                                               .batch_tokens = BUDGET,
-                                               .wait_us = wait_us,
-                                               .dim = 1,
-                                               .run = add_ids,
-                                               .context = machine,
-                                               .done = item_done};
+    options.groups = &group;
+    options.group_count = 1;
+    options.dim = 1;
+    options.run = add_ids;
+    options.context = machine;
+    options.done = item_done;
     assert_int_equal(el_batcher_open(&options, &batcher), 0);
+    el_batcher_resize(batcher, 0, threads, tokens);
     return batcher;
+}
+
+static struct el_batcher *open_batcher(struct machine *machine, int threads, int64_t wait_us) {
+    return open_with(machine, threads, BUDGET, (struct el_batcher_options){.wait_us = wait_us});
+}
+
+static int put(struct el_batcher *batcher, struct item *item, size_t count, int64_t tokens) {
+    return el_batcher_put(batcher, EL_LANE_INTERACTIVE, &item->sequence, count, tokens);
 }
 
 static struct item items[MANY];
@@ -118,7 +128,7 @@ static void batches_keep_the_budget(void **state) {
         struct machine machine = {.largest = MANY};
         struct el_batcher *batcher = open_batcher(&machine, threads, 0);
         int64_t tokens = make_items(items, MANY, NULL);
-        assert_int_equal(el_batcher_put(batcher, &items[0].sequence, MANY, tokens), 0);
+        assert_int_equal(put(batcher, &items[0], MANY, tokens), 0);
         el_batcher_drain(batcher);
         check_items(MANY);
         assert_int_equal(machine.over_budget, 0);
@@ -137,19 +147,10 @@ static void batches_keep_the_budget(void **state) {
 static void batches_keep_the_limit_of_sequences(void **state) {
     (void)state;
     struct machine machine = {.largest = 3};
-    struct el_batcher *batcher = NULL;
-    const struct el_batcher_options options = {.workers = 2,
-                                               .threads = 2,
-                                               .batch_tokens = INT32_MAX,
-                                               .batch_sequences = 3,
-                                               .wait_us = 60 * 1000000,
-                                               .dim = 1,
-                                               .run = add_ids,
-                                               .context = &machine,
-                                               .done = item_done};
-    assert_int_equal(el_batcher_open(&options, &batcher), 0);
+    struct el_batcher *batcher = open_with(
+        &machine, 2, INT32_MAX, (struct el_batcher_options){.batch_sequences = 3, .wait_us = 60 * 1000000});
     const int64_t tokens = make_items(items, 300, NULL);
-    assert_int_equal(el_batcher_put(batcher, &items[0].sequence, 300, tokens), 0);
+    assert_int_equal(put(batcher, &items[0], 300, tokens), 0);
     el_batcher_drain(batcher);
     check_items(300);
     assert_int_equal(machine.failures, 0);
@@ -162,7 +163,7 @@ static void short_memory_halves(void **state) {
     struct machine machine = {.largest = 2};
     struct el_batcher *batcher = open_batcher(&machine, 2, 0);
     int64_t tokens = make_items(items, MANY, NULL);
-    assert_int_equal(el_batcher_put(batcher, &items[0].sequence, MANY, tokens), 0);
+    assert_int_equal(put(batcher, &items[0], MANY, tokens), 0);
     el_batcher_drain(batcher);
     check_items(MANY);
     assert_true(machine.failures > 0);
@@ -177,7 +178,7 @@ static void what_can_not_be_computed_fails_alone(void **state) {
     struct machine machine = {.largest = 0};
     struct el_batcher *batcher = open_batcher(&machine, 1, 0);
     int64_t tokens = make_items(items, 10, NULL);
-    assert_int_equal(el_batcher_put(batcher, &items[0].sequence, 10, tokens), 0);
+    assert_int_equal(put(batcher, &items[0], 10, tokens), 0);
     el_batcher_drain(batcher);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(items[i].calls, 1);
@@ -186,7 +187,7 @@ static void what_can_not_be_computed_fails_alone(void **state) {
     machine.lost = true;
     tokens = make_items(items, 10, NULL);
     int runs = machine.runs;
-    assert_int_equal(el_batcher_put(batcher, &items[0].sequence, 10, tokens), 0);
+    assert_int_equal(put(batcher, &items[0], 10, tokens), 0);
     el_batcher_drain(batcher);
     for (int i = 0; i < 10; i++)
         assert_int_equal(items[i].status, EL_ELOST);
@@ -200,7 +201,7 @@ static void a_longer_sequence_goes_alone(void **state) {
     struct el_batcher *batcher = open_batcher(&machine, 1, 0);
     make_items(items, 3, NULL);
     items[1].sequence.count = BUDGET + 8;
-    assert_int_equal(el_batcher_put(batcher, &items[0].sequence, 3, 1 + BUDGET + 8 + 3), 0);
+    assert_int_equal(put(batcher, &items[0], 3, 1 + BUDGET + 8 + 3), 0);
     el_batcher_drain(batcher);
     check_items(3);
     assert_int_equal(machine.over_budget, 0);
@@ -213,7 +214,7 @@ static void dropped_sequences_are_not_computed(void **state) {
     static const bool dropped = true;
     struct el_batcher *batcher = open_batcher(&machine, 2, 0);
     int64_t tokens = make_items(items, 50, &dropped);
-    assert_int_equal(el_batcher_put(batcher, &items[0].sequence, 50, tokens), 0);
+    assert_int_equal(put(batcher, &items[0], 50, tokens), 0);
     el_batcher_drain(batcher);
     for (int i = 0; i < 50; i++) {
         assert_int_equal(items[i].calls, 1);
@@ -228,7 +229,7 @@ static void close_finishes_what_is_queued(void **state) {
     struct machine machine = {.largest = MANY};
     struct el_batcher *batcher = open_batcher(&machine, 1, 1000000);
     int64_t tokens = make_items(items, 5, NULL);
-    assert_int_equal(el_batcher_put(batcher, &items[0].sequence, 5, tokens), 0);
+    assert_int_equal(put(batcher, &items[0], 5, tokens), 0);
     el_batcher_close(batcher);
     check_items(5);
 }
@@ -240,7 +241,7 @@ static void waiting_gathers_company(void **state) {
     make_items(items, 4, NULL);
     for (int i = 0; i < 4; i++) {
         items[i].sequence.next = NULL;
-        assert_int_equal(el_batcher_put(batcher, &items[i].sequence, 1, items[i].sequence.count), 0);
+        assert_int_equal(put(batcher, &items[i], 1, items[i].sequence.count), 0);
     }
     el_batcher_drain(batcher);
     check_items(4);
@@ -261,7 +262,7 @@ static void *produce(void *argument) {
     for (size_t i = 0; i < producer->count; i++) {
         struct el_sequence *sequence = &producer->items[i].sequence;
         sequence->next = NULL;
-        if (el_batcher_put(producer->batcher, sequence, 1, sequence->count) < 0) return producer;
+        if (put(producer->batcher, &producer->items[i], 1, sequence->count) < 0) return producer;
     }
     return NULL;
 }
@@ -289,6 +290,150 @@ static void producers_do_not_lose_each_other(void **state) {
     el_batcher_close(batcher);
 }
 
+// ---- several devices ----
+
+enum { DEVICES = 4, SPARE = DEVICES };
+
+// Devices that are lost at their N-th batch, and what the batcher does then.
+struct fleet {
+    struct machine machine; // first: add_ids takes it
+    struct el_batcher *batcher;
+    atomic_int lives[DEVICES + 1];   // batches until it is lost
+    atomic_int reopens[DEVICES + 1]; // how often it can be opened again
+    atomic_int recovered[DEVICES + 1];
+    atomic_bool has_spare;
+    atomic_int running[DEVICES + 1];
+    atomic_bool ran_while_recovering;
+};
+
+static int run_on_fleet(void *context, const struct el_batch_worker *worker, const struct el_batch *batch,
+                        float *vectors) {
+    struct fleet *fleet = context;
+    fleet->running[worker->group]++;
+    int status = --fleet->lives[worker->group] < 0 ? el_fail(EL_ELOST, "device %d is gone", worker->group)
+                                                   : add_ids(&fleet->machine, worker, batch, vectors);
+    fleet->running[worker->group]--;
+    return status;
+}
+
+static void recover_fleet(void *context, int group) {
+    struct fleet *fleet = context;
+    if (fleet->running[group] > 0) fleet->ran_while_recovering = true;
+    fleet->recovered[group]++;
+    const bool again = fleet->reopens[group]-- > 0;
+    if (again) fleet->lives[group] = 20;
+    el_batcher_resize(fleet->batcher, group, again ? 2 : 0, BUDGET);
+    if (!again && fleet->has_spare) el_batcher_resize(fleet->batcher, SPARE, 2, BUDGET);
+}
+
+static void open_fleet(struct fleet *fleet) {
+    static const struct el_batch_group groups[DEVICES + 1] = {
+        {.workers = 2}, {.workers = 2}, {.workers = 2}, {.workers = 2}, {.workers = 2, .threads = 2}};
+    const struct el_batcher_options options = {.groups = groups,
+                                               .group_count = DEVICES + 1,
+                                               .dim = 1,
+                                               .run = run_on_fleet,
+                                               .recover = recover_fleet,
+                                               .context = fleet,
+                                               .done = item_done};
+    fleet->machine.largest = MANY;
+    fleet->lives[SPARE] = INT32_MAX;
+    assert_int_equal(el_batcher_open(&options, &fleet->batcher), 0);
+    for (int i = 0; i < DEVICES; i++)
+        el_batcher_resize(fleet->batcher, i, 2, BUDGET);
+}
+
+static void put_many(struct fleet *fleet) {
+    const int64_t tokens = make_items(items, MANY, NULL);
+    assert_int_equal(put(fleet->batcher, &items[0], MANY, tokens), 0);
+    el_batcher_drain(fleet->batcher);
+}
+
+static void all_devices_take_their_share(void **state) {
+    (void)state;
+    struct fleet fleet = {.lives = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}};
+    open_fleet(&fleet);
+    put_many(&fleet);
+    check_items(MANY);
+    uint64_t sum = 0;
+    for (int i = 0; i < MANY; i++)
+        sum -= (uint64_t)items[i].sequence.count;
+    for (int i = 0; i <= DEVICES; i++)
+        sum += el_batcher_group_tokens(fleet.batcher, i);
+    assert_int_equal(sum, 0);
+    assert_int_equal(el_batcher_group_tokens(fleet.batcher, SPARE), 0);
+    el_batcher_close(fleet.batcher);
+}
+
+// A little work is cut so that no device stands idle beside a busy one.
+static void a_small_batch_is_shared(void **state) {
+    (void)state;
+    struct fleet fleet = {.lives = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}};
+    open_fleet(&fleet);
+    const int64_t tokens = make_items(items, 4, NULL); // 1, 8, 3 and 10 tokens: less than a batch
+    assert_true(tokens < BUDGET);
+    assert_int_equal(put(fleet.batcher, &items[0], 4, tokens), 0);
+    el_batcher_drain(fleet.batcher);
+    check_items(4);
+    assert_true(fleet.machine.runs >= 3);
+    el_batcher_close(fleet.batcher);
+}
+
+static void a_lost_device_loses_no_sequence(void **state) {
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        struct fleet fleet = {.lives = {INT32_MAX, round, 3 * round, 0}, .reopens = {0, 0, 1, 2}};
+        open_fleet(&fleet);
+        put_many(&fleet);
+        check_items(MANY);
+        assert_false(fleet.ran_while_recovering);
+        assert_int_equal(fleet.recovered[0], 0);
+        el_batcher_close(fleet.batcher);
+    }
+}
+
+static void the_spare_takes_over(void **state) {
+    (void)state;
+    struct fleet fleet = {.lives = {5, 9, 0, 13}, .has_spare = true};
+    open_fleet(&fleet);
+    put_many(&fleet);
+    check_items(MANY);
+    struct el_batcher_stats stats;
+    el_batcher_stats(fleet.batcher, &stats);
+    assert_true(stats.returned > 0);
+    assert_true(el_batcher_group_tokens(fleet.batcher, SPARE) > 0);
+    el_batcher_close(fleet.batcher);
+}
+
+static void without_any_device_all_fail(void **state) {
+    (void)state;
+    struct fleet fleet = {.lives = {5, 9, 0, 13}};
+    open_fleet(&fleet);
+    put_many(&fleet);
+    int failed = 0;
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(items[i].calls, 1);
+        if (items[i].status == 0) assert_true(items[i].vector == item_sum(&items[i]));
+        if (items[i].status < 0) assert_int_equal(items[i].status, EL_ELOST);
+        failed += items[i].status < 0;
+    }
+    assert_true(failed > 0);
+    make_items(items, 1, NULL);
+    assert_int_equal(put(fleet.batcher, &items[0], 1, 1), EL_ELOST);
+    el_batcher_close(fleet.batcher);
+}
+
+// What is queued when the batcher closes is finished, though the last device is lost meanwhile.
+static void close_finishes_what_a_lost_device_left(void **state) {
+    (void)state;
+    struct fleet fleet = {.lives = {1, 2, 3, 4}, .has_spare = true};
+    open_fleet(&fleet);
+    const int64_t tokens = make_items(items, MANY, NULL);
+    assert_int_equal(put(fleet.batcher, &items[0], MANY, tokens), 0);
+    el_batcher_close(fleet.batcher);
+    check_items(MANY);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_keep_the_budget),
@@ -300,6 +445,12 @@ int main(void) {
         cmocka_unit_test(close_finishes_what_is_queued),
         cmocka_unit_test(waiting_gathers_company),
         cmocka_unit_test(producers_do_not_lose_each_other),
+        cmocka_unit_test(all_devices_take_their_share),
+        cmocka_unit_test(a_small_batch_is_shared),
+        cmocka_unit_test(a_lost_device_loses_no_sequence),
+        cmocka_unit_test(the_spare_takes_over),
+        cmocka_unit_test(without_any_device_all_fail),
+        cmocka_unit_test(close_finishes_what_a_lost_device_left),
     };
     return cmocka_run_group_tests_name("batcher", tests, NULL, NULL);
 }

@@ -97,6 +97,29 @@ static void bits_do_not_depend_on_company(void **state) {
     }
 }
 
+static void four_devices_give_the_bits_of_one(void **state) {
+    (void)state;
+    struct el_text texts[TEXTS];
+    char buffer[TEXTS][256];
+    static float one[TEXTS * TINY_HIDDEN], four[TEXTS * TINY_HIDDEN];
+    const struct el_embedder_options split = {.precision = "fp32", .threads = 6, .device = "cpu=4"};
+    struct el_embedder *embedder = open_with("fp32", 1, 0, 0);
+    make_texts(texts, buffer);
+    assert_int_equal(el_embed(embedder, texts, TEXTS, one), 0);
+    el_embedder_close(embedder);
+    assert_int_equal(el_embedder_open(model, &split, &embedder), 0);
+    for (int i = 0; i < 10; i++) {
+        memset(four, 0, sizeof four);
+        assert_int_equal(el_embed(embedder, texts, TEXTS, four), 0);
+        assert_memory_equal(one, four, sizeof one);
+    }
+    struct el_embed_info info;
+    el_embedder_info(embedder, &info);
+    assert_int_equal(info.place_count, 4);
+    assert_string_equal(info.devices, "cpu:0,cpu:1,cpu:2,cpu:3");
+    el_embedder_close(embedder);
+}
+
 static void half_weights_load(void **state) {
     (void)state;
     static const enum el_dtype dtypes[] = {EL_F16, EL_BF16};
@@ -320,6 +343,7 @@ static void wrong_models_are_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_do_not_depend_on_company),
+        cmocka_unit_test(four_devices_give_the_bits_of_one),
         cmocka_unit_test(half_weights_load),
         cmocka_unit_test(dimensions_shorten_and_normalise),
         cmocka_unit_test(token_ids_equal_their_text),

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The replicas of one model: one on each device that the manager has chosen, and the processor in reserve for
+// when none of them is left. They are the groups of a batcher: whoever is free takes the next batch.
+#ifndef EL_ENGINE_REPLICAS_H
+#define EL_ENGINE_REPLICAS_H
+
+#include "engine/batcher.h"
+#include "engine/replica.h"
+
+struct el_replicas;
+
+struct el_replicas_options {
+    struct el_manager *manager;  // must outlive them
+    enum el_precision precision; // of the first device; another that lacks it gets auto
+    int threads;                 // of the processor; where it is split into devices, they share them
+    int streams;                 // batches in flight on a GPU
+    // As in el_replica_options; several replicas may load at once.
+    int (*load)(void *context, const struct el_target *target, void **ret_model);
+    void (*unload)(void *model);
+    // Told in a sentence of each device that is lost, from a worker's thread; may be NULL. Must not block.
+    void (*notice)(void *context, const char *text);
+    void *context;
+};
+
+// A device that is lost at the start is passed over with a notice. EL_ENOENT, EL_EUNSUPPORTED, EL_ENOMEM;
+// EL_ELOST: none is left.
+int el_replicas_open(const struct el_replicas_options *options, struct el_replicas **ret_replicas);
+void el_replicas_close(struct el_replicas *replicas); // no call may be running
+
+// A group of workers for each replica, the reserve's last; owned by the replicas.
+int el_replicas_groups(const struct el_replicas *replicas, const struct el_batch_group **ret_groups);
+// Lets the groups of open replicas work, with batches of so many tokens on the processor and on a GPU.
+void el_replicas_fit(struct el_replicas *replicas, struct el_batcher *batcher, int64_t host_tokens,
+                     int64_t device_tokens);
+
+// As el_replica_run, on replica worker->group.
+int el_replicas_run(struct el_replicas *replicas, const struct el_batch_worker *worker, el_replica_fn *fn,
+                    void *context);
+// Replica i has lost its device: opens it again, or gives it up; the last one hands over to the reserve.
+// The batcher wants a fit after it.
+void el_replicas_recover(struct el_replicas *replicas, int i);
+
+// Of replica i of 0 .. groups - 1; the reserve is not open before it is needed.
+void el_replicas_state(struct el_replicas *replicas, int i, struct el_replica_state *ret_state);
+
+#endif
