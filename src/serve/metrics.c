@@ -184,6 +184,8 @@ static int put_histograms(struct el_str *str, const struct readings *readings) {
         const char *name, *help;
     } rows[EL_HIST_COUNT] = {
         [EL_HIST_INPUT_TOKENS] = {"te_request_input_length", "Tokens per input, after truncation"},
+        [EL_HIST_TOKENIZE_SECONDS] = {"te_request_tokenization_duration",
+                                      "Seconds of tokenising, per request"},
         [EL_HIST_BATCH_INPUTS] = {"te_batch_next_size", "Inputs per computed batch"},
         [EL_HIST_BATCH_TOKENS] = {"te_batch_next_tokens", "Tokens per computed batch"},
         [EL_HIST_QUEUE_SECONDS] = {"te_request_queue_duration",
@@ -251,15 +253,6 @@ static int put_stats(struct el_str *str, const struct readings *readings) {
 static int put_models(struct el_str *str, const struct readings *readings) {
     EL_TRY(put_histograms(str, readings));
     EL_TRY(put_stats(str, readings));
-    EL_TRY(
-        put_head(str, "te_request_tokenization_duration", "summary", "Seconds of tokenising, per request"));
-    for (size_t m = 0; m < readings->count; m++) {
-        const struct reading *r = &readings->model[m];
-        EL_TRY(el_str_printf(str,
-                             "te_request_tokenization_duration_sum{%s} %.9g\n"
-                             "te_request_tokenization_duration_count{%s} %" PRIu64 "\n",
-                             r->labels, (double)r->stats.tokenize_ns * 1e-9, r->labels, r->stats.requests));
-    }
     EL_TRY(
         put_head(str, "eleanor_model_info", "gauge", "1 for each loaded model; the labels say how it runs"));
     for (size_t m = 0; m < readings->count; m++) {

@@ -63,8 +63,7 @@ void el_embed_request_close(struct el_embed_request *request);
 struct el_embed_stats {
     uint64_t requests, inputs, tokens, batches, failures, refused, canceled;
     uint64_t queue_inputs, queue_tokens; // waiting now
-    uint64_t tokenize_ns, queue_ns,
-        inference_ns; // sums: tokenising, waiting (per input), computing (per batch)
+    uint64_t queue_ns, inference_ns;     // sums: waiting (per input), computing (per batch)
     // Inputs found in the cache, computed, and answered by another's computing; vectors that had to go.
     uint64_t cache_hits, cache_misses, cache_coalesced, cache_evictions;
     uint64_t cache_bytes, cache_entries; // now
@@ -73,11 +72,12 @@ void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats
 
 // Distributions since open.
 enum el_embed_histogram {
-    EL_HIST_INPUT_TOKENS,    // tokens per input
-    EL_HIST_BATCH_INPUTS,    // inputs per batch
-    EL_HIST_BATCH_TOKENS,    // tokens per batch
-    EL_HIST_QUEUE_SECONDS,   // waiting, per input
-    EL_HIST_COMPUTE_SECONDS, // per batch
+    EL_HIST_INPUT_TOKENS,     // tokens per input
+    EL_HIST_TOKENIZE_SECONDS, // tokenising, per request
+    EL_HIST_BATCH_INPUTS,     // inputs per batch
+    EL_HIST_BATCH_TOKENS,     // tokens per batch
+    EL_HIST_QUEUE_SECONDS,    // waiting, per input
+    EL_HIST_COMPUTE_SECONDS,  // per batch
     EL_HIST_COUNT
 };
 void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_histogram which,

@@ -188,6 +188,7 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     embedder->notice = options->notice;
     embedder->notice_context = options->notice_context;
     el_histogram_init(&embedder->input_tokens, 4, 2);
+    el_histogram_init(&embedder->tokenize_seconds, 1e-5, 2.5);
     int status = el_strdup(path, &embedder->path);
     if (status == 0) status = open_model(embedder, options);
     if (status == 0 && options->cache_mb > 0)
@@ -261,7 +262,6 @@ void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats
         .canceled = counters->canceled,
         .queue_inputs = (uint64_t)batcher.queued_sequences,
         .queue_tokens = (uint64_t)batcher.queued_tokens,
-        .tokenize_ns = counters->tokenize_ns,
         .queue_ns = batcher.queue_ns,
         .inference_ns = batcher.compute_ns,
         .cache_hits = cache.hits,
@@ -273,18 +273,28 @@ void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats
     };
 }
 
+static const struct el_histogram *histogram_of(const struct el_embedder *embedder,
+                                               enum el_embed_histogram which) {
+    switch (which) {
+    case EL_HIST_TOKENIZE_SECONDS:
+        return &embedder->tokenize_seconds;
+    case EL_HIST_BATCH_INPUTS:
+        return el_batcher_histogram(embedder->batcher, EL_BATCH_SEQUENCES);
+    case EL_HIST_BATCH_TOKENS:
+        return el_batcher_histogram(embedder->batcher, EL_BATCH_TOKENS);
+    case EL_HIST_QUEUE_SECONDS:
+        return el_batcher_histogram(embedder->batcher, EL_BATCH_QUEUE_SECONDS);
+    case EL_HIST_COMPUTE_SECONDS:
+        return el_batcher_histogram(embedder->batcher, EL_BATCH_COMPUTE_SECONDS);
+    case EL_HIST_INPUT_TOKENS:
+    default:
+        return &embedder->input_tokens;
+    }
+}
+
 void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_histogram which,
                            struct el_histogram *ret_histogram) {
-    static const enum el_batcher_histogram of_batcher[EL_HIST_COUNT] = {
-        [EL_HIST_BATCH_INPUTS] = EL_BATCH_SEQUENCES,
-        [EL_HIST_BATCH_TOKENS] = EL_BATCH_TOKENS,
-        [EL_HIST_QUEUE_SECONDS] = EL_BATCH_QUEUE_SECONDS,
-        [EL_HIST_COMPUTE_SECONDS] = EL_BATCH_COMPUTE_SECONDS,
-    };
-    el_histogram_read(which == EL_HIST_INPUT_TOKENS
-                          ? &embedder->input_tokens
-                          : el_batcher_histogram(embedder->batcher, of_batcher[which]),
-                      ret_histogram);
+    el_histogram_read(histogram_of(embedder, which), ret_histogram);
 }
 
 // The first replica that is open stands for all; without any, the first.

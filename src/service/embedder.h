@@ -16,7 +16,7 @@
 #include "service/embed.h"
 
 struct el_embed_counters {
-    _Atomic uint64_t requests, inputs, tokens, failures, refused, canceled, tokenize_ns;
+    _Atomic uint64_t requests, inputs, tokens, failures, refused, canceled;
 };
 
 struct el_embedder {
@@ -38,7 +38,7 @@ struct el_embedder {
     const struct el_prompt *prompt; // for requests that name none, or NULL
     atomic_bool draining;
     struct el_embed_counters counters;
-    struct el_histogram input_tokens;
+    struct el_histogram input_tokens, tokenize_seconds;
 };
 
 // EL_EINVAL names the prompts that the model has.

@@ -118,7 +118,7 @@ static int take_inputs(struct el_embed_request *request, const struct el_embed_i
         request->tokens += input->sequence.count;
         el_histogram_add(&embedder->input_tokens, input->sequence.count);
     }
-    embedder->counters.tokenize_ns += el_now_ns() - began;
+    el_histogram_add(&embedder->tokenize_seconds, (double)(el_now_ns() - began) * 1e-9);
     return 0;
 }
 

@@ -385,6 +385,27 @@ static void hung_does_not_keep_who_asks(void **state) {
     el_manager_close(manager); // leaves what hung as it is
 }
 
+static void count_looks(void *context, const struct el_health *look) {
+    assert_true(look->healthy); // one that is slow is not yet lost
+    (*(atomic_int *)context)++;
+}
+
+static void hung_does_not_stop_the_watch(void **state) {
+    (void)state;
+    atomic_int looks = 0;
+    struct el_manager *manager = open_manager(&(struct el_manager_options){.multi = true});
+    assert_int_equal(el_manager_watch(manager, 50, count_looks, &looks), 0);
+    trip("1 hang\n");
+    const uint64_t begin = el_now_ns();
+    looks = 0;
+    while (looks < 5 && el_now_ns() - begin < 4000000000u)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    assert_true(looks >= 5);
+    trip("");
+    el_manager_unwatch(manager);
+    el_manager_close(manager);
+}
+
 static void wrong_bits_are_seen(void **state) {
     (void)state;
     struct el_manager *manager = open_manager(&(struct el_manager_options){.multi = true});
@@ -428,6 +449,7 @@ int main(int count, char **args) {
         cmocka_unit_test_teardown(gone_is_seen_within_a_second, untrip),
         cmocka_unit_test(sticky_is_reopened),
         cmocka_unit_test_teardown(hung_does_not_keep_who_asks, untrip),
+        cmocka_unit_test_teardown(hung_does_not_stop_the_watch, untrip),
         cmocka_unit_test(wrong_bits_are_seen),
         cmocka_unit_test(ecc_is_told),
     };
