@@ -90,21 +90,27 @@ bool el_cache_get(struct el_cache *cache, const struct el_hash128 *key, float *r
 
 // ---- texts being computed ----
 
-static struct el_cache_claim **flight_of(struct el_cache *cache, const struct el_hash128 *key) {
-    struct el_cache_claim **link = &cache->flights[key->word[0] % FLIGHT_BUCKETS];
-    while (*link && !el_hash_equal(&(*link)->key, key))
-        link = &(*link)->next;
-    return link;
+static struct el_cache_claim **bucket_of(struct el_cache *cache, const struct el_hash128 *key) {
+    return &cache->flights[key->word[0] % FLIGHT_BUCKETS];
 }
 
-static void lead(struct el_cache *cache, struct el_cache_claim *claim, struct el_cache_claim **link) {
+// The latest leader that this claim may wait for, or NULL.
+static struct el_cache_claim *find_leader(struct el_cache *cache, const struct el_cache_claim *claim) {
+    struct el_cache_claim *leader = *bucket_of(cache, &claim->key);
+    while (leader && !(el_hash_equal(&leader->key, &claim->key) && (leader->urgent || !claim->urgent)))
+        leader = leader->next;
+    return leader;
+}
+
+static void lead(struct el_cache *cache, struct el_cache_claim *claim) {
+    struct el_cache_claim **bucket = bucket_of(cache, &claim->key);
     cache->stats.misses++;
     claim->epoch = cache->epoch;
     if (cache->flight_count == MOST_FLIGHTS) return;
     claim->leader = claim;
     claim->wanted = 1;
-    claim->next = *link;
-    *link = claim;
+    claim->next = *bucket;
+    *bucket = claim;
     cache->flight_count++;
 }
 
@@ -118,8 +124,10 @@ static void wait_for(struct el_cache *cache, struct el_cache_claim *claim, struc
 
 // Nobody joins this leader from now on.
 static void land(struct el_cache *cache, struct el_cache_claim *leader) {
-    struct el_cache_claim **link = flight_of(cache, &leader->key);
-    if (*link != leader) return; // it was abandoned, or one too many
+    struct el_cache_claim **link = bucket_of(cache, &leader->key);
+    while (*link && *link != leader)
+        link = &(*link)->next;
+    if (!*link) return; // it was abandoned, or one too many
     *link = leader->next;
     cache->flight_count--;
 }
@@ -134,15 +142,15 @@ enum el_cache_answer el_cache_claim(struct el_cache *cache, struct el_cache_clai
     if (!cache) return answer;
     pthread_mutex_lock(&cache->lock);
     const struct record *record = find(cache, &claim->key);
-    struct el_cache_claim **link = flight_of(cache, &claim->key);
+    struct el_cache_claim *leader = find_leader(cache, claim);
     if (record) {
         memcpy(ret_vector, record->vector, cache->dim * sizeof *ret_vector);
         answer = EL_CACHE_HIT;
-    } else if (*link) {
-        wait_for(cache, claim, *link);
+    } else if (leader) {
+        wait_for(cache, claim, leader);
         answer = EL_CACHE_WAITS;
     } else {
-        lead(cache, claim, link);
+        lead(cache, claim);
     }
     pthread_mutex_unlock(&cache->lock);
     return answer;

@@ -32,6 +32,7 @@ bool el_cache_get(struct el_cache *cache, const struct el_hash128 *key, float *r
 // it is answered: a hit at once, a leader when it calls el_cache_settle, who waits by his leader's.
 struct el_cache_claim {
     struct el_hash128 key;
+    bool urgent; // waits for no leader that is not: that one may stand in a long queue
     void *owner;
 
     bool abandoned; // atomic; all who wanted it have left: a leader need not compute it

@@ -238,6 +238,31 @@ static void a_vector_that_came_meanwhile_is_a_hit(void **state) {
     el_cache_close(cache);
 }
 
+static void the_urgent_does_not_wait_for_bulk(void **state) {
+    (void)state;
+    for (int bulk_first = 0; bulk_first <= 1; bulk_first++) {
+        struct el_cache *cache = open_cache(MIB, DIM);
+        struct el_cache_claim claim[5];
+        static const bool urgent[5] = {false, false, true, true, false};
+        static const enum el_cache_answer expected[5] = {EL_CACHE_LEADS, EL_CACHE_WAITS, EL_CACHE_LEADS,
+                                                         EL_CACHE_WAITS, EL_CACHE_WAITS};
+        float vector[DIM];
+        for (int i = 0; i < 5; i++) {
+            claim[i] = claim_of(cache, 4);
+            claim[i].urgent = urgent[i];
+            assert_int_equal(el_cache_claim(cache, &claim[i], vector), expected[i]);
+        }
+        make_vector(4, vector, DIM);
+        for (int i = 0; i < 2; i++) {
+            const bool bulk = i != bulk_first;
+            assert_int_equal(count_waiters(el_cache_settle(cache, &claim[bulk ? 0 : 2], vector, 4)),
+                             bulk ? 1 : 2);
+            assert_true(ask(cache, 4, DIM));
+        }
+        el_cache_close(cache);
+    }
+}
+
 // More at once than the table of flights holds: those over it are computed, each for itself.
 static void very_many_at_once(void **state) {
     (void)state;
@@ -361,6 +386,7 @@ int main(void) {
         cmocka_unit_test(a_failure_is_told_to_all_and_not_kept),
         cmocka_unit_test(work_is_dropped_when_the_last_has_left),
         cmocka_unit_test(a_vector_that_came_meanwhile_is_a_hit),
+        cmocka_unit_test(the_urgent_does_not_wait_for_bulk),
         cmocka_unit_test(very_many_at_once),
         cmocka_unit_test(threads_at_once),
     };
