@@ -32,6 +32,7 @@ struct el_embed_request {
     size_t count;
     int dim;
     int64_t tokens;
+    size_t answered; // inputs that the cache had
     el_embed_done_fn *done;
     void *context;
     atomic_bool canceled;
@@ -116,6 +117,7 @@ static int take_inputs(struct el_embed_request *request, const struct el_embed_i
             return too_long(embedder, i, input->tokens);
         input->sequence.count = (int32_t)EL_MIN(input->tokens, embedder->max_tokens);
         request->tokens += input->sequence.count;
+        request->answered += input->answered;
         el_histogram_add(&embedder->input_tokens, input->sequence.count);
     }
     el_histogram_add(&embedder->tokenize_seconds, (double)(el_now_ns() - began) * 1e-9);
@@ -216,35 +218,37 @@ static int fill_request(struct el_embed_request *request, const struct el_embed_
 
 // What is left to compute of a request, linked in order.
 struct chain {
+    enum el_lane lane;
     struct el_sequence *first, **end;
     size_t count;
     int64_t tokens;
 };
 
 // Claims what the cache did not have. From here on others may wait for this request, and answer it.
-static size_t claim_inputs(struct el_embed_request *request, struct chain *chain) {
-    size_t answered = 0;
+static void claim_inputs(struct el_embed_request *request, struct chain *chain) {
+    // Who sends a few texts waits for them; who sends many has time.
+    const bool urgent = request->count - request->answered <= INTERACTIVE_INPUTS;
+    chain->lane = urgent ? EL_LANE_INTERACTIVE : EL_LANE_BULK;
     chain->end = &chain->first;
     for (size_t i = 0; i < request->count; i++) {
         struct input *input = &request->inputs[i];
+        if (input->answered) continue;
+        input->claim.urgent = urgent;
         const enum el_cache_answer answer =
-            input->answered ? EL_CACHE_HIT
-                            : el_cache_claim(request->embedder->cache, &input->claim, input->sequence.vector);
-        if (answer == EL_CACHE_HIT) answered++;
+            el_cache_claim(request->embedder->cache, &input->claim, input->sequence.vector);
+        if (answer == EL_CACHE_HIT) request->answered++;
         if (answer != EL_CACHE_LEADS) continue;
         *chain->end = &input->sequence;
         chain->end = &input->sequence.next;
         chain->tokens += input->sequence.count;
         chain->count++;
     }
-    return answered;
 }
 
 static void put_chain(struct el_embedder *embedder, const struct chain *chain) {
     if (chain->count == 0) return;
-    // Who sends a few texts waits for them; who sends many has time.
-    const enum el_lane lane = chain->count <= INTERACTIVE_INPUTS ? EL_LANE_INTERACTIVE : EL_LANE_BULK;
-    const int status = el_batcher_put(embedder->batcher, lane, chain->first, chain->count, chain->tokens);
+    const int status =
+        el_batcher_put(embedder->batcher, chain->lane, chain->first, chain->count, chain->tokens);
     struct el_sequence *sequence = status < 0 ? chain->first : NULL;
     while (sequence) { // others may wait for them by now
         struct el_sequence *next = sequence->next;
@@ -275,9 +279,9 @@ int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *i
     embedder->counters.inputs += count;
     embedder->counters.tokens += (uint64_t)request->tokens;
     *ret_request = request; // before done is called
-    const size_t answered = claim_inputs(request, &chain);
+    claim_inputs(request, &chain);
     put_chain(embedder, &chain);
-    count_done(request, answered + 1);
+    count_done(request, request->answered + 1);
     return 0;
 }
 

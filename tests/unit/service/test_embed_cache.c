@@ -17,7 +17,7 @@
 #include "common/tiny_model.h"
 #include "service/embed.h"
 
-enum { LATER_US = 100000, HUGE_BATCH = 100000 };
+enum { LATER_US = 250000, HUGE_BATCH = 100000 };
 
 static char *model; // folder of the tiny model, with a prompt
 
@@ -307,6 +307,35 @@ static void when_all_leave_nothing_is_computed(void **state) {
     el_embedder_close(embedder);
 }
 
+// The one text is asked for by a lone client while it stands in the queue with much else.
+static void a_lone_text_does_not_wait_for_bulk(void **state) {
+    (void)state;
+    enum { MANY = 20 };
+    struct el_embedder *embedder = open_cached(1, LATER_US);
+    char text[MANY][8];
+    struct el_embed_input inputs[MANY];
+    struct asked bulk = {0}, more = {0}, lone = {0};
+    for (int i = 0; i < MANY; i++) {
+        snprintf(text[i], sizeof text[i], "%c %c", 'a' + i % 4, 'a' + i / 4);
+        inputs[i] = text_input(text[i]);
+    }
+    submit(embedder, inputs, MANY, NULL, &bulk);
+    submit(embedder, inputs, MANY, NULL, &more);
+    submit(embedder, &inputs[MANY - 1], 1, NULL, &lone);
+    assert_int_equal(stats_of(embedder).cache_misses, MANY + 1);
+    assert_int_equal(stats_of(embedder).cache_coalesced, MANY);
+    wait_for(&bulk);
+    wait_for(&more);
+    assert_memory_equal(wait_for(&lone), el_embed_request_vectors(bulk.request) + (MANY - 1) * TINY_HIDDEN,
+                        TINY_HIDDEN * sizeof(float));
+    assert_memory_equal(el_embed_request_vectors(more.request), el_embed_request_vectors(bulk.request),
+                        MANY * TINY_HIDDEN * sizeof(float));
+    close_asked(&bulk);
+    close_asked(&more);
+    close_asked(&lone);
+    el_embedder_close(embedder);
+}
+
 // ---- threads ----
 
 enum { THREADS = 4, ROUNDS = 300, TEXTS = 12 };
@@ -375,6 +404,7 @@ int main(void) {
         cmocka_unit_test(many_clients_have_one_text_computed_once),
         cmocka_unit_test(who_computes_may_leave_when_others_wait),
         cmocka_unit_test(when_all_leave_nothing_is_computed),
+        cmocka_unit_test(a_lone_text_does_not_wait_for_bulk),
         cmocka_unit_test(clients_come_and_leave),
     };
     return cmocka_run_group_tests_name("embed_cache", tests, write_model, remove_model);
