@@ -57,6 +57,7 @@ FIELD(utilization, EL_GPU_UTILIZATION, 1)
 FIELD(memory_utilization, EL_GPU_MEMORY_UTILIZATION, 1)
 FIELD(temperature, EL_GPU_TEMPERATURE, 1)
 FIELD(watts, EL_GPU_POWER, 1e-3)
+FIELD(millijoules, EL_GPU_ENERGY, 1)
 FIELD(watts_limit, EL_GPU_POWER_LIMIT, 1e-3)
 FIELD(throttle, EL_GPU_THROTTLE, 1)
 FIELD(nvlinks, EL_GPU_NVLINKS, 1)
@@ -98,6 +99,8 @@ static const struct {
     {"DCGM_FI_DEV_MEM_CLOCK", "gauge", "Clock of the memory in MHz", BY_GPU, memory_clock},
     {"DCGM_FI_DEV_GPU_TEMP", "gauge", "Temperature in C", BY_GPU, temperature},
     {"DCGM_FI_DEV_POWER_USAGE", "gauge", "Power drawn in W", BY_GPU, watts},
+    {"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "counter", "Energy taken since the driver started in mJ", BY_GPU,
+     millijoules},
     {"DCGM_FI_DEV_GPU_UTIL", "gauge", "Time in which a kernel ran in percent", BY_GPU, utilization},
     {"DCGM_FI_DEV_MEM_COPY_UTIL", "gauge", "Time in which memory was used in percent", BY_GPU,
      memory_utilization},

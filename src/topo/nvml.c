@@ -324,6 +324,7 @@ static void read_sensors(const struct el_nvml_api *api, const struct gpu *gpu,
     READ(TEMPERATURE, unsigned, nvmlDeviceGetTemperature, NVML_TEMPERATURE_GPU, &value_);
     READ(POWER, unsigned, nvmlDeviceGetPowerUsage, &value_);
     READ(POWER_LIMIT, unsigned, nvmlDeviceGetEnforcedPowerLimit, &value_);
+    READ(ENERGY, unsigned long long, nvmlDeviceGetTotalEnergyConsumption, &value_);
     READ(SM_CLOCK, unsigned, nvmlDeviceGetClockInfo, NVML_CLOCK_SM, &value_);
     READ(MEMORY_CLOCK, unsigned, nvmlDeviceGetClockInfo, NVML_CLOCK_MEM, &value_);
     READ(SM_CLOCK_MAX, unsigned, nvmlDeviceGetMaxClockInfo, NVML_CLOCK_SM, &value_);

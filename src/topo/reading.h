@@ -18,6 +18,7 @@
     X(TEMPERATURE, "temperature", "celsius", "of the GPU's die")                                            \
     X(POWER, "power", "milliwatts", "power drawn")                                                          \
     X(POWER_LIMIT, "power_limit", "milliwatts", "power that it may draw")                                   \
+    X(ENERGY, "energy", "millijoules", "energy taken since the driver started")                             \
     X(SM_CLOCK, "sm_clock", "MHz", "clock of the multiprocessors now")                                      \
     X(MEMORY_CLOCK, "memory_clock", "MHz", "clock of the memory now")                                       \
     X(SM_CLOCK_MAX, "sm_clock_max", "MHz", "highest clock of the multiprocessors")                          \

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "machine.h"
 #include "topo/nvml_api.h"
@@ -287,6 +288,19 @@ nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t device, nvmlMemoryErrorTyp
         return NVML_ERROR_INVALID_ARGUMENT;
     if (gpu->ecc_uncorrected < 0) return NVML_ERROR_NOT_SUPPORTED;
     *count = (unsigned long long)(gpu->ecc_uncorrected + gpu->ecc_more);
+    return NVML_SUCCESS;
+}
+
+// The machine has drawn its power ever since it was started.
+nvmlReturn_t nvmlDeviceGetTotalEnergyConsumption(nvmlDevice_t device, unsigned long long *millijoules) {
+    struct machine_gpu *gpu;
+    struct timespec uptime;
+    nvmlReturn_t result = begin_device(device, &gpu);
+    if (result != NVML_SUCCESS) return result;
+    if (gpu->power < 0) return NVML_ERROR_NOT_SUPPORTED;
+    clock_gettime(CLOCK_MONOTONIC, &uptime);
+    *millijoules =
+        (unsigned long long)(gpu->power * uptime.tv_sec + gpu->power * (uptime.tv_nsec / 1000000) / 1000);
     return NVML_SUCCESS;
 }
 
