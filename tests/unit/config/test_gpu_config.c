@@ -57,6 +57,7 @@ static void keys_set_settings(void **state) {
                  "    alert_temperature_c: 75\n"
                  "ollama:\n"
                  "  gpu_memory_utilization: 0.9\n"
+                 "embeddings: {cache_on_gpu: false, max_cache_size_gb: 0.5}\n"
                  "port: 7\n");
     assert_int_equal(config->device_preference.count, 3);
     assert_string_equal(config->device_preference.item[1], "mps");
@@ -71,6 +72,7 @@ static void keys_set_settings(void **state) {
     assert_int_equal(config->alert_threshold_pct, 90);
     assert_int_equal(config->alert_temperature_c, 75);
     assert_int_equal(config->gpu_memory_pct, 90);
+    assert_int_equal(config->cache_mb, 512);
     assert_int_equal(config->port, 7);
 }
 
@@ -93,7 +95,7 @@ static void what_does_not_exist_yet_is_refused(void **state) {
         {"gpu:\n  memory: {offload_to_cpu: true}\n", {"gpu.yaml:2: ", "not yet supported", "only be false"}},
         {"gpu:\n  multi_gpu: {strategy: pipeline_parallel}\n", {"not yet supported", "data_parallel"}},
         {"gpu: {memory: {quantization: {bits: 4}}}\n", {"gpu.memory.quantization.bits", "not yet supported"}},
-        {"embeddings: {cache_on_gpu: true}\n", {"not yet supported"}},
+        {"embeddings: {cache_on_gpu: true}\n", {"not yet supported", "cache_mb", "only be false"}},
         {"ollama: {gpu_layers: 32}\n", {"not yet supported", "only be -1"}},
         {"ollama: {gpu_layers: [-1, -1]}\n", {"not yet supported"}},
     };
