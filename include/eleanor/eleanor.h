@@ -36,17 +36,20 @@ struct el_embedder_options {
     const char *device;
     struct el_manager *manager; // devices that models share (device/manager.h); NULL: those of `device`
     int streams;                // batches in flight on a GPU; 0: 4
-    // Told of each move in a sentence, from a worker's thread; may be NULL.
+    // Told of each move, and of a `tuned` that is damaged, in a sentence, from a worker's thread; may be
+    // NULL.
     void (*notice)(void *context, const char *text);
     void *notice_context;
-    int threads;        // 0: every processor this process may use
-    bool pin;           // pin threads to processors
-    int batch_tokens;   // tokens of one packed batch of one thread; 0: the tuned default
-    int batch_texts;    // most texts of one packed batch; 0: as many as batch_tokens holds
-    int batch_wait_us;  // longest time a text may wait for company; 0: none, batches form under load
-    int queue_tokens;   // tokens that may wait; 0: unlimited. Beyond it: EL_EBUSY
-    int cache_mb;       // MiB for vectors of texts seen before, which are not computed again; 0: none
-    const char *prompt; // name of the model's prompt to put before each text, or NULL: its default
+    int threads;           // 0: every processor this process may use
+    bool pin;              // pin threads to processors
+    int batch_tokens;      // tokens of one packed batch; 0: what `tuned` knows, else a default by the device
+    int batch_texts;       // most texts of one packed batch; 0: as many as batch_tokens holds
+    const char *tuned;     // file of batch sizes that were measured (service/tuned.h), or NULL
+    int64_t vram_reserved; // bytes of a GPU that the default leaves to others; 0: 2 GiB, negative: none
+    int batch_wait_us;     // longest time a text may wait for company; 0: none, batches form under load
+    int queue_tokens;      // tokens that may wait; 0: unlimited. Beyond it: EL_EBUSY
+    int cache_mb;          // MiB for vectors of texts seen before, which are not computed again; 0: none
+    const char *prompt;    // name of the model's prompt to put before each text, or NULL: its default
 };
 
 // A text: bytes need not be NUL-terminated and may hold NULs; what is not UTF-8 counts as U+FFFD.

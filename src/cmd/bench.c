@@ -45,6 +45,7 @@ static int parse_number(const char *flag, const char *value, int64_t min, int64_
 static int parse_flag(struct wish *wish, const char *flag, const char *value) {
     struct el_bench_options *options = &wish->options;
     if (el_streq(flag, "json")) options->json = true;
+    if (el_streq(flag, "tune")) options->tune = true;
     if (el_streq(flag, "compare")) wish->compare = true;
     if (el_streq(flag, "svg")) options->svg = value;
     if (el_streq(flag, "field")) options->field = value;
@@ -97,7 +98,8 @@ static int sort_operands(struct wish *wish) {
 static int measure(const struct el_config *config, const struct wish *wish, bool *ret_below) {
     if (wish->compare) return el_bench_compare(&wish->options, ret_below);
     if (el_streq(wish->what, "device")) return el_bench_devices(config, wish->options.json);
-    return el_bench_embed(config, &wish->options);
+    return wish->options.tune ? el_bench_tune(config, &wish->options)
+                              : el_bench_embed(config, &wish->options);
 }
 
 static int run(struct el_args *args) {
@@ -138,6 +140,7 @@ const struct el_verb el_verb_bench = {
                                  {"words", 0, "N", "length of the built-in texts (default 100)"},
                                  {"field", 0, "NAME", "FILEs are JSON lines with the text in this field"},
                                  {"svg", 0, "FILE", "draw throughput by batch size into this file"},
+                                 {"tune", 0, NULL, "find the fastest batch and remember it"},
                                  {"compare", 0, NULL, "compare two results"},
                                  {"fail-below", 0, "PCT", "fail when B is below this percentage of A"},
                                  {0}},

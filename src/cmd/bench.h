@@ -25,11 +25,12 @@ struct el_bench_options {
     int64_t words;      // of a built-in text
     const char *svg;    // file for a picture, or NULL
     int64_t fail_below; // percent; 0: comparing never fails
-    bool json;
+    bool json, tune;
 };
 
 int el_bench_devices(const struct el_config *config, bool json);
 int el_bench_embed(const struct el_config *config, const struct el_bench_options *options);
+int el_bench_tune(const struct el_config *config, const struct el_bench_options *options);
 // *ret_below: a batch size of the second result is slower than options->fail_below allows.
 int el_bench_compare(const struct el_bench_options *options, bool *ret_below);
 
@@ -50,7 +51,7 @@ void el_bench_texts_close(struct el_bench_texts *texts);
 
 // A model to be opened again and again, with other batches.
 struct el_bench_model {
-    char *path;
+    char *path, *tuned;
     struct el_manager *manager;
     struct el_embedder_options settings; // as `embed` has them
 };
@@ -59,6 +60,10 @@ void el_bench_model_close(struct el_bench_model *model);
 // An embedder with these limits of a batch, 0: none.
 int el_bench_embedder_open(const struct el_bench_model *model, int64_t batch_texts, int64_t batch_tokens,
                            struct el_embedder **ret_embedder);
+
+// Tokens of a text on average, of the first few hundred.
+int el_bench_mean_tokens(struct el_embedder *embedder, const struct el_bench_texts *texts,
+                         double *ret_tokens);
 
 // Embeds `docs` of the texts, the first again after the last: the seconds of each of `rounds`, after a short
 // round that does not count. EL_ELOST when the model had to move to another device meanwhile.

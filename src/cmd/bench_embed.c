@@ -63,43 +63,32 @@ static int model_facts(const struct el_embed_info *info, json_t **ret_facts) {
     return 0;
 }
 
-// How the texts came about and how long they are; a sample of them is counted.
-static int text_facts(const struct measuring *measuring, struct el_embedder *embedder, json_t **ret_facts) {
-    enum { SAMPLE = 256 };
-    const struct el_bench_texts *texts = &measuring->texts;
-    const size_t sample = EL_MIN(texts->count, SAMPLE);
-    int64_t sum = 0;
-    for (size_t i = 0; i < sample; i++) {
-        int64_t tokens;
-        EL_TRY(el_embedder_count_tokens(embedder, &texts->text[i], &tokens));
-        sum += EL_MIN(tokens, measuring->max_tokens);
-    }
-    *ret_facts = json_pack("{s:s, s:I, s:f}", "source",
-                           measuring->options->path_count ? measuring->options->paths[0] : "built-in",
-                           "count", (json_int_t)texts->count, "mean_tokens", (double)sum / (double)sample);
-    return 0;
+static json_t *text_facts(const struct measuring *measuring, double mean_tokens) {
+    return json_pack("{s:s, s:I, s:f}", "source",
+                     measuring->options->path_count ? measuring->options->paths[0] : "built-in", "count",
+                     (json_int_t)measuring->texts.count, "mean_tokens", mean_tokens);
 }
 
 static int put_facts(struct measuring *measuring, struct el_embedder *embedder) {
     struct el_embed_info info;
-    json_t *model, *texts;
+    json_t *model;
+    double mean_tokens;
     char date[32];
     const time_t now = time(NULL);
     struct tm utc;
     el_embedder_info(embedder, &info);
     measuring->max_tokens = info.max_tokens;
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    EL_TRY(el_bench_mean_tokens(embedder, &measuring->texts, &mean_tokens));
     EL_TRY(model_facts(&info, &model));
-    int status = text_facts(measuring, embedder, &texts);
-    if (status < 0) {
-        json_decref(model);
-        return status;
-    }
-    measuring->root = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:o}", "bench",
-                                "embed", "version", EL_VERSION, "commit", EL_COMMIT, "date", date, "machine",
-                                machine_facts(), "device", device_facts(&info), "model", model, "precision",
-                                info.precision, "operations", info.place.ops, "threads", info.threads,
-                                "streams", measuring->model.settings.streams, "texts", texts);
+    json_t *batch =
+        json_pack("{s:I, s:s}", "tokens", (json_int_t)info.batch.tokens, "source", info.batch.source);
+    measuring->root =
+        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:o, s:o}", "bench", "embed",
+                  "version", EL_VERSION, "commit", EL_COMMIT, "date", date, "machine", machine_facts(),
+                  "device", device_facts(&info), "model", model, "precision", info.precision, "operations",
+                  info.place.ops, "threads", info.threads, "streams", measuring->model.settings.streams,
+                  "texts", text_facts(measuring, mean_tokens), "own_batch", batch);
     return measuring->root ? 0 : el_fail(EL_ENOMEM, "no memory for the result");
 }
 

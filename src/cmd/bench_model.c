@@ -11,7 +11,7 @@
 #include "serve/device_settings.h"
 #include "store/store.h"
 
-enum { WARM_UP_DOCS = 64 };
+enum { SAMPLE = 256, WARM_UP_DOCS = 64 };
 
 int el_bench_model_open(const struct el_config *config, struct el_bench_model *ret_model) {
     struct el_bench_model model = {0};
@@ -24,7 +24,7 @@ int el_bench_model_open(const struct el_config *config, struct el_bench_model *r
         el_bench_model_close(&model);
         return status;
     }
-    el_embedder_settings(config, model.manager, &model.settings);
+    el_embedder_settings(config, model.manager, &model.tuned, &model.settings);
     model.settings.queue_tokens = 0; // a round is one call
     model.settings.cache_mb = 0;     // a text is computed each time
     *ret_model = model;
@@ -34,6 +34,7 @@ int el_bench_model_open(const struct el_config *config, struct el_bench_model *r
 void el_bench_model_close(struct el_bench_model *model) {
     el_manager_close(model->manager);
     el_free(model->path);
+    el_free(model->tuned);
     *model = (struct el_bench_model){0};
 }
 
@@ -43,6 +44,18 @@ int el_bench_embedder_open(const struct el_bench_model *model, int64_t batch_tex
     options.batch_texts = (int)batch_texts;
     options.batch_tokens = (int)batch_tokens;
     return el_embedder_open(model->path, &options, ret_embedder);
+}
+
+int el_bench_mean_tokens(struct el_embedder *embedder, const struct el_bench_texts *texts,
+                         double *ret_tokens) {
+    const size_t sample = EL_MIN(texts->count, SAMPLE);
+    int64_t sum = 0, tokens;
+    for (size_t i = 0; i < sample; i++) {
+        EL_TRY(el_embedder_count_tokens(embedder, &texts->text[i], &tokens));
+        sum += EL_MIN(tokens, el_embedder_max_tokens(embedder));
+    }
+    *ret_tokens = (double)sum / (double)sample;
+    return 0;
 }
 
 static int check_place(struct el_embedder *embedder, const struct el_embed_info *before) {

@@ -92,6 +92,8 @@ static void print_rows(const json_t *result) {
 static void print_targets(const json_t *result) {
     const json_t *row;
     size_t i;
+    const json_t *own = json_object_get(result, "own_batch");
+    printf("\nown: %.0f tokens a batch (%s)\n", number_of(own, "tokens"), text_of(own, "source"));
     puts("\nTargets of requirement 4, beside the fastest batch");
     json_array_foreach(json_object_get(result, "targets"), i, row) {
         printf("  %-10s %6.0f docs/min  %3.0f ms/doc  %8.2f times  %s\n", text_of(row, "hardware"),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
 #include "base/str.h"
@@ -182,11 +183,18 @@ static int embed_stream(struct el_embedder *embedder, struct el_text_source *sou
     return status < 0 ? status : el_vector_sink_finish(sink);
 }
 
+static void warn(void *context, const char *text) {
+    (void)context;
+    el_warn("%s", text);
+}
+
 static int open_model(const struct el_config *config, struct el_manager *manager, const char *prompt,
                       struct el_embedder **ret_embedder) {
     char *path el_auto_free = NULL;
+    char *tuned el_auto_free = NULL;
     struct el_embedder_options options;
-    el_embedder_settings(config, manager, &options);
+    el_embedder_settings(config, manager, &tuned, &options);
+    options.notice = warn;
     options.prompt = prompt;
     options.queue_tokens = 0; // the window bounds it
     if (config->model.count == 0) return el_fail(EL_EINVAL, "no model is named");

@@ -72,6 +72,7 @@ static void show(struct el_replica *replica) {
     shown->open = replica->device != NULL;
     if (!shown->open) return; // where it was
     shown->facts = replica->device->facts;
+    shown->memory = el_device_memory(replica->device);
     shown->precision = replica->target.precision;
     shown->ops = replica->target.ops->name;
     shown->on_host = el_device_is_host(replica->device);

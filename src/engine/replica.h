@@ -45,6 +45,7 @@ int el_replica_reopen(struct el_replica *replica);
 // Where it is; while it is opened again, where it was. Never waits.
 struct el_replica_state {
     struct el_device_facts facts;
+    uint64_t memory; // bytes that may be taken of the device; 0: not known
     char device[32];
     const char *ops;
     enum el_precision precision;

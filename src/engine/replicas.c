@@ -60,16 +60,6 @@ int el_replicas_groups(const struct el_replicas *replicas, const struct el_batch
     return replicas->count;
 }
 
-void el_replicas_fit(struct el_replicas *replicas, struct el_batcher *batcher, int64_t host_tokens,
-                     int64_t device_tokens) {
-    for (int i = 0; i < replicas->count; i++) {
-        struct el_replica_state state;
-        el_replicas_state(replicas, i, &state);
-        el_batcher_resize(batcher, i, state.open ? replicas->groups[i].workers : 0,
-                          state.on_host ? host_tokens : device_tokens);
-    }
-}
-
 // ---- opening ----
 
 static int open_replica(struct el_replicas *replicas, int i) {

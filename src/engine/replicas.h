@@ -29,15 +29,11 @@ void el_replicas_close(struct el_replicas *replicas); // no call may be running
 
 // A group of workers for each replica, the reserve's last; owned by the replicas.
 int el_replicas_groups(const struct el_replicas *replicas, const struct el_batch_group **ret_groups);
-// Lets the groups of open replicas work, with batches of so many tokens on the processor and on a GPU.
-void el_replicas_fit(struct el_replicas *replicas, struct el_batcher *batcher, int64_t host_tokens,
-                     int64_t device_tokens);
-
 // As el_replica_run, on replica worker->group.
 int el_replicas_run(struct el_replicas *replicas, const struct el_batch_worker *worker, el_replica_fn *fn,
                     void *context);
 // Replica i has lost its device: opens it again, or gives it up; the last one hands over to the reserve.
-// The batcher wants a fit after it.
+// The caller says to the batcher who works after it.
 void el_replicas_recover(struct el_replicas *replicas, int i);
 
 // Of replica i of 0 .. groups - 1; the reserve is not open before it is needed.

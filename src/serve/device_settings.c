@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "device/trace.h"
+#include "service/tuned.h"
+#include "store/store.h"
 
 int el_device_settings_read(const struct el_config *config, struct el_device_settings *ret_settings) {
     if (config->device_preference.count > EL_DEVICE_WISHES || config->device_ids.count > EL_DEVICE_WISHES)
@@ -51,8 +53,11 @@ static const char *precision_of(const struct el_config *config, const struct el_
     return gpus_alone && *el_manager_report(manager)->fallback ? "auto" : config->precision;
 }
 
-void el_embedder_settings(const struct el_config *config, struct el_manager *manager,
+void el_embedder_settings(const struct el_config *config, struct el_manager *manager, char **ret_tuned,
                           struct el_embedder_options *ret_options) {
+    char *tuned = NULL;
+    if (el_store_beside(EL_TUNED_FILE, &tuned) < 0) tuned = NULL; // nowhere to remember
+    *ret_tuned = tuned;
     *ret_options = (struct el_embedder_options){
         .precision = precision_of(config, manager),
         .manager = manager,
@@ -61,6 +66,8 @@ void el_embedder_settings(const struct el_config *config, struct el_manager *man
         .pin = config->pin,
         .batch_tokens = (int)config->batch_tokens,
         .batch_texts = (int)config->max_batch_size,
+        .tuned = tuned,
+        .vram_reserved = config->vram_reserved > 0 ? config->vram_reserved : -1,
         .batch_wait_us = (int)config->batch_wait_us,
         .queue_tokens = (int)config->max_queue_tokens,
     };

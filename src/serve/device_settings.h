@@ -25,8 +25,9 @@ int el_devices_open(const struct el_config *config, struct el_trace **ret_trace,
 int el_device_settings_read(const struct el_config *config, struct el_device_settings *ret_settings);
 
 // The options of every embedder on the devices of `manager`; the rest (prompt, notice) is the caller's. Where
-// device auto fell to the processor, a precision that GPUs alone have becomes auto.
-void el_embedder_settings(const struct el_config *config, struct el_manager *manager,
+// device auto fell to the processor, a precision that GPUs alone have becomes auto. *ret_tuned is what
+// options->tuned points to, or NULL: to be freed when the embedder is open.
+void el_embedder_settings(const struct el_config *config, struct el_manager *manager, char **ret_tuned,
                           struct el_embedder_options *ret_options);
 
 #endif

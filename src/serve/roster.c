@@ -73,7 +73,8 @@ static void log_move(void *context, const char *text) {
 
 static int load(const struct el_roster *roster, struct el_model *model) {
     struct el_embedder_options options;
-    el_embedder_settings(roster->config, roster->manager, &options);
+    char *tuned el_auto_free = NULL;
+    el_embedder_settings(roster->config, roster->manager, &tuned, &options);
     options.cache_mb = (int)roster->config->cache_mb;
     options.notice = log_move;
     options.notice_context = model;

@@ -11,6 +11,7 @@
 #include "eleanor/eleanor.h"
 #include "engine/histogram.h"
 #include "engine/replica.h"
+#include "service/batch_size.h"
 
 // One input: text (ids NULL) or token ids as the client gave them, special tokens included.
 struct el_embed_input {
@@ -93,6 +94,7 @@ struct el_embed_info {
     int dim, max_tokens, layers, threads;
     int32_t vocab_size;
     uint64_t weight_bytes;
+    struct el_batch_choice batch; // of the first device
 };
 void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *ret_info);
 

@@ -14,10 +14,7 @@
 #include "model/bert.h"
 #include "ops/ops.h"
 
-// Activations of so many tokens stay in a core's L2; the fastest measured of 64 to 512 (docs/engine.md).
-enum { HOST_BATCH_TOKENS = 128 };
-// Enough rows for every multiprocessor; to be tuned on the GPU at hand.
-enum { DEVICE_BATCH_TOKENS = 8192, STREAMS = 4 };
+enum { STREAMS = 4 };
 
 // One batch on its way through the model.
 struct work {
@@ -71,18 +68,11 @@ static void unload_model(void *model) {
     el_bert_close(model);
 }
 
-// The processor takes a small batch per thread, a GPU a few large ones.
-static void fit_batcher(struct el_embedder *embedder) {
-    const int64_t set = embedder->batch_tokens;
-    el_replicas_fit(embedder->replicas, embedder->batcher, set > 0 ? set : HOST_BATCH_TOKENS,
-                    set > 0 ? set : DEVICE_BATCH_TOKENS);
-}
-
 // The batcher's: a device is lost.
 static void recover(void *context, int group) {
     struct el_embedder *embedder = context;
     el_replicas_recover(embedder->replicas, group);
-    fit_batcher(embedder);
+    el_embedder_fit(embedder);
     el_cache_drop(embedder->cache); // another device's vectors may have other bits
 }
 
@@ -135,7 +125,7 @@ static int open_batcher(struct el_embedder *embedder, const struct el_embedder_o
         .done = el_embed_sequence_done,
     };
     EL_TRY(el_batcher_open(&batcher, &embedder->batcher));
-    fit_batcher(embedder);
+    el_embedder_fit(embedder);
     return 0;
 }
 
@@ -183,13 +173,13 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     EL_TRY(el_zalloc(1, sizeof *embedder, &embedder));
     embedder->threads = options->threads > 0 ? options->threads : el_cpu_count();
     embedder->streams = options->streams > 0 ? options->streams : STREAMS;
-    embedder->batch_tokens = options->batch_tokens;
     embedder->queue_tokens = options->queue_tokens;
     embedder->notice = options->notice;
     embedder->notice_context = options->notice_context;
     el_histogram_init(&embedder->input_tokens, 4, 2);
     el_histogram_init(&embedder->tokenize_seconds, 1e-5, 2.5);
     int status = el_strdup(path, &embedder->path);
+    if (status == 0) status = el_embedder_fit_open(embedder, options);
     if (status == 0) status = open_model(embedder, options);
     if (status == 0 && options->cache_mb > 0)
         status = el_cache_open((size_t)options->cache_mb << 20, el_embedder_dim(embedder), &embedder->cache);
@@ -215,6 +205,7 @@ void el_embedder_close(struct el_embedder *embedder) {
     el_manager_close(embedder->own_manager);
     el_tokenizer_close(embedder->tokenizer);
     el_sentence_config_done(&embedder->sentence);
+    el_embedder_fit_close(embedder);
     el_free(embedder->path);
     el_free(embedder);
 }
@@ -324,6 +315,9 @@ void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *
         .threads = embedder->threads,
         .vocab_size = (int32_t)embedder->bert_config.vocab_size,
         .weight_bytes = atomic_load(&embedder->weight_bytes),
+        .batch = {.tokens = embedder->fit.tokens,
+                  .texts = embedder->fit.texts,
+                  .source = embedder->fit.source},
     };
     read_places(embedder, &info);
     info.precision = el_precision_text(info.place.precision);

@@ -13,10 +13,19 @@
 #include "format/hf_config.h"
 #include "format/tokenizer.h"
 #include "model/bert.h"
+#include "service/batch_size.h"
 #include "service/embed.h"
 
 struct el_embed_counters {
     _Atomic uint64_t requests, inputs, tokens, failures, refused, canceled;
+};
+
+// What the user wants of batches; zeroed members: nothing.
+struct el_batch_wish {
+    int64_t tokens;
+    int texts;
+    uint64_t reserved; // bytes of a GPU
+    char *tuned;       // file of what was measured, or NULL; owned
 };
 
 struct el_embedder {
@@ -30,7 +39,12 @@ struct el_embedder {
     struct el_batcher *batcher;
     struct el_cache *cache; // or NULL
     int threads, streams, max_tokens;
-    int64_t batch_tokens; // 0: the device's default
+    struct el_batch_wish wish;
+    struct { // what it came to on the first device in use: el_batch_choice
+        _Atomic int64_t tokens;
+        atomic_int texts;
+        _Atomic(const char *) source;
+    } fit;
     void (*notice)(void *context, const char *text);
     void *notice_context;
     _Atomic uint64_t weight_bytes;
@@ -44,6 +58,12 @@ struct el_embedder {
 // EL_EINVAL names the prompts that the model has.
 int el_embedder_find_prompt(const struct el_embedder *embedder, const char *name,
                             const struct el_prompt **ret_prompt);
+
+// Takes the options that speak of batches; then, whenever other devices are in use, lets each have batches of
+// its size.
+int el_embedder_fit_open(struct el_embedder *embedder, const struct el_embedder_options *options);
+void el_embedder_fit(struct el_embedder *embedder);
+void el_embedder_fit_close(struct el_embedder *embedder);
 
 // Encodes text behind the prompt (NULL: none) into *tokens. EL_ENOMEM.
 int el_embedder_encode(const struct el_embedder *embedder, const struct el_prompt *prompt,

@@ -50,6 +50,7 @@ class BenchEmbed(ModelTest):
         text = self.measure("--field", "body", "--svg", svg, lines).decode()
         self.assertIn(lines, text)
         self.assertIn("A100 40GB    5000 docs/min   12 ms/doc", text)
+        self.assertIn("own: 128 tokens a batch (default)", text)
         self.assertRegex(text, r"\n +own +[\d.]+ +[\d.]+ +\d+ +[\d.]+ +[\d.]+ %\n +1 ")
         texts, points = picture_of(svg)
         self.assertEqual(points, 3)
@@ -57,6 +58,24 @@ class BenchEmbed(ModelTest):
             self.assertIn(label, texts)
         self.assertIn(os.path.basename(self.model), texts[0])
         self.assertIn("\n       1 ", self.measure("-", stdin="one\n\ntwo\n").decode())
+
+    def test_tuning_is_remembered(self):
+        tune = ["bench", "embed", "--tune", "--docs", "40", "--rounds", "1", "--model", self.model, "--precision", "fp32"]
+        found = json.loads(self.expect(0, *tune, "--json"))
+        trials = {trial["batch_tokens"]: trial["docs_per_second"] for trial in found["trials"]}
+        self.assertEqual(found["trials"][0]["batch_tokens"], 128)
+        self.assertIn(found["batch_tokens"], trials)
+        self.assertEqual(found["file"], self.path("tuned.json"))
+        with open(found["file"], encoding="utf-8") as file:
+            row = json.load(file)["tuned"][0]
+        self.assertEqual((row["model"], row["precision"], row["batch_tokens"]), (self.model, "fp32", found["batch_tokens"]))
+        own = json.loads(self.measure("--json", "--precision", "fp32"))["own_batch"]
+        self.assertEqual(own, {"tokens": found["batch_tokens"], "source": "tuned"})
+        own = json.loads(self.measure("--json", "--precision", "fp32", "--batch-tokens", "96"))["own_batch"]
+        self.assertEqual(own, {"tokens": 96, "source": "set"})
+        self.assertIn("fastest", self.expect(0, *tune).decode())
+        self.path("tuned.json", "{")
+        self.expect(0, "embed", "--model", self.model, "--text", "a", "--precision", "fp32", says="tuned.json:1:1: invalid")
 
     def test_refusals(self):
         embed = ["bench", "embed", "--model", self.model]
