@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "topo/nvml.h"
 
-enum { EL_TOP_MODELS = 16, EL_TOP_NAME = 64 };
+enum { EL_TOP_MODELS = 16, EL_TOP_NAME = 64, EL_TOP_ALERTS = 16 };
 
 // A model of the server.
 struct el_top_model {
@@ -19,12 +19,19 @@ struct el_top_model {
     double tokens_per_s;                                     // since the look before; negative: not known yet
 };
 
+// An alert that the server raises on a device.
+struct el_top_alert {
+    char device[32], kind[32]; // "cuda:0", "memory"
+};
+
 struct el_top_server {
     char url[256];
     bool answers;
     char problem[256]; // why it does not
     struct el_top_model models[EL_TOP_MODELS];
     int model_count;
+    struct el_top_alert alerts[EL_TOP_ALERTS];
+    int alert_count;
     double requests_running;
 };
 

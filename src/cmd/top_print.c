@@ -50,6 +50,8 @@ void el_top_print(const struct el_look *look) {
         if (model->tokens_per_s >= 0) printf(", %.0f tokens/s", model->tokens_per_s);
         putchar('\n');
     }
+    for (int i = 0; server->answers && i < server->alert_count; i++)
+        printf("%s alert: %s of %s\n", now, server->alerts[i].kind, server->alerts[i].device);
     fflush(stdout);
 }
 
@@ -76,8 +78,12 @@ static json_t *server_json(const struct el_top_server *server) {
             json_object_set_new(row, "tokens_per_s", json_real(model->tokens_per_s));
         json_array_append_new(models, row);
     }
-    json_t *root =
-        json_pack("{s:s, s:b, s:o}", "url", server->url, "answers", server->answers, "models", models);
+    json_t *alerts = json_array();
+    for (int i = 0; i < server->alert_count; i++)
+        json_array_append_new(alerts, json_pack("{s:s, s:s}", "device", server->alerts[i].device, "kind",
+                                                server->alerts[i].kind));
+    json_t *root = json_pack("{s:s, s:b, s:o, s:o}", "url", server->url, "answers", server->answers, "models",
+                             models, "alerts", alerts);
     if (!server->answers) json_object_set_new(root, "problem", json_string(server->problem));
     return root;
 }

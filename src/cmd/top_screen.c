@@ -84,6 +84,8 @@ static int draw_server(int y, const struct el_top_server *server) {
                  model->precision, model->weight_bytes * 0x1p-20, model->queue_inputs, model->queue_tokens);
         if (model->tokens_per_s >= 0) printw(" %10.0f", model->tokens_per_s);
     }
+    for (int i = 0; i < server->alert_count; i++)
+        mvprintw(y++, 2, "alert: %s of %s", server->alerts[i].kind, server->alerts[i].device);
     return y;
 }
 

@@ -40,10 +40,19 @@ static struct el_top_model *model_of(struct el_top_server *server, const char *n
     return model;
 }
 
+static void take_alert(struct el_top_server *server, const char *labels, size_t length) {
+    struct el_top_alert alert;
+    if (server->alert_count < EL_TOP_ALERTS &&
+        find_label(labels, length, "device", alert.device, sizeof alert.device) &&
+        find_label(labels, length, "kind", alert.kind, sizeof alert.kind))
+        server->alerts[server->alert_count++] = alert;
+}
+
 static void take_sample(struct el_top_server *server, const char *name, const char *labels, size_t length,
                         double value) {
     char text[EL_TOP_NAME];
     if (el_streq(name, "eleanor_requests_running")) server->requests_running = value;
+    if (el_streq(name, "eleanor_alert_active") && value > 0) take_alert(server, labels, length);
     if (!find_label(labels, length, "model", text, sizeof text) &&
         !find_label(labels, length, "model_name", text, sizeof text))
         return;
@@ -118,7 +127,7 @@ void el_top_server_read(const char *api_key, struct el_top_server *server) {
     char reason[CURL_ERROR_SIZE] = "";
     CURL *curl = curl_easy_init();
     server->answers = false;
-    server->model_count = 0;
+    server->model_count = server->alert_count = 0;
     if (!curl) return;
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
     const CURLcode result = get(curl, server, api_key, &body);

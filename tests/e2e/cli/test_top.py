@@ -16,9 +16,9 @@ NOWHERE = ["--url", "http://127.0.0.1:1"]
 
 
 class Top(ModelTest):
-    def serve(self, *args):
-        process = subprocess.Popen([BINARY, "serve", "--port", "0", "--model", self.model, *args], env=self.env,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def serve(self, *args, on=()):
+        process = subprocess.Popen([*on, BINARY, "serve", "--port", "0", "--model", self.model, *args],
+                                   env={**self.env, "EL_BUILD": BUILD}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         return process.stdout.readline().decode().strip()
 
@@ -42,9 +42,17 @@ class Top(ModelTest):
         self.assertGreater(model["weight_bytes"], 0)
         self.assertEqual((model["queue_inputs"], model["tokens_per_s"]), (0, 0))
         self.assertTrue(model["device"])
+        self.assertEqual(second["server"]["alerts"], [])
         self.assertNotIn("tokens_per_s", first["server"]["models"][0])
         lines = self.expect(0, "top", "--count", "1", "--url", url).decode()
         self.assertIn("0 texts wait with 0 tokens", lines)
+
+    @unittest.skipUnless(os.path.exists(FAKES) and SANITIZER != "thread", "this build has no machines")
+    def test_a_server_that_raises_an_alert(self):
+        url = self.serve("--alert-temperature-c", "30", on=[WITH_MACHINE, "rtx4090"])
+        alerts = self.looks("--count", "1", "--url", url)[0]["server"]["alerts"]
+        self.assertEqual(alerts, [{"device": "cuda:0", "kind": "temperature"}])
+        self.assertIn("alert: temperature of cuda:0", self.expect(0, "top", "--count", "1", "--url", url).decode())
 
     def test_a_server_that_wants_a_key(self):
         url = self.serve("--api-key", "secret")
