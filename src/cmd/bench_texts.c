@@ -74,8 +74,8 @@ int el_bench_texts_open(const struct el_bench_options *options, size_t count, bo
     for (size_t i = 0; i < gathering.count; i++)
         text[i] = (struct el_text){.data = gathering.bytes.data + gathering.start[i],
                                    .length = gathering.start[i + 1] - gathering.start[i]};
-    *ret_texts = (struct el_bench_texts){
-        .text = text, .count = gathering.count, .bytes = el_steal(gathering.bytes.data)};
+    *ret_texts = (struct el_bench_texts){.text = text, .count = gathering.count};
+    ret_texts->bytes = el_steal(gathering.bytes.data);
     return 0;
 }
 

@@ -87,9 +87,10 @@ static int put_axes(struct el_str *svg, const struct scale *scale) {
         EL_TRY(put_line(svg, i ? "grid" : "axis", LEFT, y, RIGHT, y));
         EL_TRY(put_text(svg, LEFT - 8, y + 4, "end", "", label));
     }
-    for (double exponent = scale->first; exponent <= scale->last; exponent++) {
-        const double x = to_x(scale, exp2(exponent));
-        snprintf(label, sizeof label, "%g", exp2(exponent));
+    const int first = (int)scale->first, last = (int)scale->last;
+    for (int exponent = first; exponent <= last; exponent++) {
+        const double value = exp2(exponent), x = to_x(scale, value);
+        snprintf(label, sizeof label, "%g", value);
         EL_TRY(put_line(svg, "axis", x, BOTTOM, x, BOTTOM + 5));
         EL_TRY(put_text(svg, x, BOTTOM + 20, "middle", "", label));
     }
