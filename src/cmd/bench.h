@@ -76,7 +76,10 @@ int el_bench_time(struct el_embedder *embedder, const struct el_bench_texts *tex
 json_t *el_bench_row(int64_t batch_size, size_t docs, double *seconds, size_t rounds);
 // Requirement 4's targets beside what was reached on the device of that name.
 json_t *el_bench_targets(const char *device, double docs_per_minute);
-void el_bench_print(const json_t *result);
+// A result as text, as it comes about: its facts, then each row, then what follows from them.
+void el_bench_print_head(const json_t *result);
+void el_bench_print_row(const json_t *row);
+void el_bench_print_tail(const json_t *result);
 void el_bench_print_json(const json_t *result);
 // Throughput by batch size of `count` results, as a picture. EL_EIO.
 int el_bench_draw(const json_t *const *results, const char *const *names, size_t count, const char *path);

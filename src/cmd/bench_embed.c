@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/progress.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "cmd/bench.h"
@@ -29,7 +28,6 @@ struct measuring {
     const struct el_bench_options *options;
     struct el_bench_model model;
     struct el_bench_texts texts;
-    struct el_progress progress;
     int max_tokens;
     double rate; // docs per second of the size before
     double best; // docs per minute so far
@@ -114,7 +112,7 @@ static int measure(struct measuring *measuring, struct el_embedder *embedder, in
     measuring->rate = json_number_value(json_object_get(row, "docs_per_second"));
     measuring->best = EL_MAX(measuring->best, measuring->rate * 60);
     json_array_append_new(measuring->rows, row);
-    el_progress_add(&measuring->progress, 1);
+    if (!measuring->options->json) el_bench_print_row(row);
     return 0;
 }
 
@@ -125,6 +123,7 @@ static int measure_own(struct measuring *measuring) {
     EL_TRY(
         el_bench_embedder_open(&measuring->model, settings->batch_texts, settings->batch_tokens, &embedder));
     int status = put_facts(measuring, embedder);
+    if (status == 0 && !measuring->options->json) el_bench_print_head(measuring->root);
     if (status == 0) status = measure(measuring, embedder, 0);
     el_embedder_close(embedder);
     return status;
@@ -158,7 +157,7 @@ static int report(const struct measuring *measuring) {
     if (measuring->options->json)
         el_bench_print_json(result);
     else
-        el_bench_print(result);
+        el_bench_print_tail(result);
     return measuring->options->svg ? el_bench_draw(&result, &name, 1, measuring->options->svg) : 0;
 }
 
@@ -167,10 +166,7 @@ int el_bench_embed(const struct el_config *config, const struct el_bench_options
     const size_t count = options->docs ? (size_t)EL_MIN(options->docs, MOST_DOCS) : SYNTHETIC_TEXTS;
     int status = el_bench_texts_open(options, count, false, &measuring.texts);
     if (status == 0) status = el_bench_model_open(config, &measuring.model);
-    el_progress_open(&measuring.progress, stderr);
-    el_progress_start(&measuring.progress, "measuring", "batch sizes", options->size_count + 1, 0);
     if (status == 0) status = measure_all(&measuring);
-    el_progress_finish(&measuring.progress);
     if (status == 0) status = report(&measuring);
     el_bench_model_close(&measuring.model);
     el_bench_texts_close(&measuring.texts);

@@ -63,7 +63,7 @@ static double number_of(const json_t *object, const char *name) {
     return json_number_value(json_object_get(object, name));
 }
 
-static void print_facts(const json_t *result) {
+void el_bench_print_head(const json_t *result) {
     const json_t *model = json_object_get(result, "model"), *device = json_object_get(result, "device"),
                  *texts = json_object_get(result, "texts");
     printf("eleanor %s (%s)\n", text_of(result, "version"), text_of(result, "commit"));
@@ -73,23 +73,20 @@ static void print_facts(const json_t *result) {
            text_of(result, "operations"), (int)number_of(result, "threads"));
     printf("texts    %s, %.0f tokens each on average\n\n", text_of(texts, "source"),
            number_of(texts, "mean_tokens"));
-}
-
-static void print_rows(const json_t *result) {
-    const json_t *row;
-    size_t i;
     printf("%8s %12s %12s %12s %10s %8s\n", "batch", "docs/s", "best", "docs/min", "ms/doc", "spread");
-    json_array_foreach(json_object_get(result, "results"), i, row) {
-        char size[24] = "own";
-        if (number_of(row, "batch_size") > 0)
-            snprintf(size, sizeof size, "%.0f", number_of(row, "batch_size"));
-        printf("%8s %12.1f %12.1f %12.0f %10.3f %6.1f %%\n", size, number_of(row, "docs_per_second"),
-               number_of(row, "best_docs_per_second"), number_of(row, "docs_per_minute"),
-               number_of(row, "ms_per_doc"), number_of(row, "spread_pct"));
-    }
+    fflush(stdout);
 }
 
-static void print_targets(const json_t *result) {
+void el_bench_print_row(const json_t *row) {
+    char size[24] = "own";
+    if (number_of(row, "batch_size") > 0) snprintf(size, sizeof size, "%.0f", number_of(row, "batch_size"));
+    printf("%8s %12.1f %12.1f %12.0f %10.3f %6.1f %%\n", size, number_of(row, "docs_per_second"),
+           number_of(row, "best_docs_per_second"), number_of(row, "docs_per_minute"),
+           number_of(row, "ms_per_doc"), number_of(row, "spread_pct"));
+    fflush(stdout);
+}
+
+void el_bench_print_tail(const json_t *result) {
     const json_t *row;
     size_t i;
     const json_t *own = json_object_get(result, "own_batch");
@@ -100,12 +97,6 @@ static void print_targets(const json_t *result) {
                number_of(row, "docs_per_minute"), number_of(row, "ms_per_doc"), number_of(row, "times"),
                text_of(row, "verdict"));
     }
-}
-
-void el_bench_print(const json_t *result) {
-    print_facts(result);
-    print_rows(result);
-    print_targets(result);
 }
 
 void el_bench_print_json(const json_t *result) {

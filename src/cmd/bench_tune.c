@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/progress.h"
 #include "base/str.h"
 #include "cmd/bench.h"
 #include "device/manager.h"
@@ -25,7 +24,6 @@ struct tuner {
     const struct el_bench_options *options;
     struct el_bench_model model;
     struct el_bench_texts texts;
-    struct el_progress progress;
     struct el_embed_info info; // of the first trial; its strings are copied below
     char precision[16];
     double mean_tokens; // of a text
@@ -69,6 +67,12 @@ static int time_batches(struct tuner *tuner, struct el_embedder *embedder, int64
     return 0;
 }
 
+static void print_trial(int64_t tokens, const struct el_batch_trial *trial) {
+    printf("%8" PRId64 " tokens a batch  %10.1f docs/s  %5.1f %% of the memory\n", tokens, trial->rate,
+           trial->memory * 100);
+    fflush(stdout);
+}
+
 static int try_tokens(void *context, int64_t tokens, struct el_batch_trial *ret_trial) {
     struct tuner *tuner = context;
     struct el_embedder *embedder = NULL;
@@ -82,7 +86,7 @@ static int try_tokens(void *context, int64_t tokens, struct el_batch_trial *ret_
     json_array_append_new(tuner->trials,
                           json_pack("{s:I, s:f, s:f}", "batch_tokens", (json_int_t)tokens, "docs_per_second",
                                     trial.rate, "memory_pct", trial.memory * 100));
-    el_progress_add(&tuner->progress, 1);
+    if (!tuner->options->json) print_trial(tokens, &trial);
     *ret_trial = trial;
     return 0;
 }
@@ -99,23 +103,10 @@ static int find_start(struct tuner *tuner, int64_t *ret_tokens) {
     return status;
 }
 
-static void print_trials(const struct tuner *tuner, int64_t best, const char *path) {
-    const json_t *row;
-    size_t i;
-    printf("%10s %12s %8s\n", "tokens", "docs/s", "memory");
-    json_array_foreach(tuner->trials, i, row) {
-        const json_int_t tokens = json_integer_value(json_object_get(row, "batch_tokens"));
-        printf("%10lld %12.1f %6.1f %%%s\n", (long long)tokens,
-               json_number_value(json_object_get(row, "docs_per_second")),
-               json_number_value(json_object_get(row, "memory_pct")), tokens == best ? "  fastest" : "");
-    }
-    printf("\n%" PRId64 " tokens a batch on %s in %s: remembered in %s\n", best, tuner->info.place.facts.name,
-           tuner->precision, path);
-}
-
 static int report(const struct tuner *tuner, int64_t best, const char *path) {
     if (!tuner->options->json) {
-        print_trials(tuner, best, path);
+        printf("\nfastest: %" PRId64 " tokens a batch on %s in %s; remembered in %s\n", best,
+               tuner->info.place.facts.name, tuner->precision, path);
         return 0;
     }
     json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:O}", "bench", "tune", "model",
@@ -149,10 +140,7 @@ int el_bench_tune(const struct el_config *config, const struct el_bench_options 
     int status = el_bench_texts_open(options, TEXTS, true, &tuner.texts);
     if (status == 0) status = el_bench_model_open(config, &tuner.model);
     tuner.model.settings.tuned = NULL;
-    el_progress_open(&tuner.progress, stderr);
-    el_progress_start(&tuner.progress, "tuning", "batch sizes", 0, 0);
     if (status == 0) status = tune(&tuner);
-    el_progress_finish(&tuner.progress);
     el_bench_model_close(&tuner.model);
     el_bench_texts_close(&tuner.texts);
     json_decref(tuner.trials);

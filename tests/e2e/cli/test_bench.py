@@ -3,10 +3,12 @@
 import copy
 import json
 import os
+import subprocess
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-from harness import CliTest, ModelTest
+from harness import BINARY, BUILD, TIMEOUT, WITH_MACHINE, CliTest, ModelTest
+from test_devices import FAKE_DRIVERS
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -76,6 +78,17 @@ class BenchEmbed(ModelTest):
         self.assertIn("fastest", self.expect(0, *tune).decode())
         self.path("tuned.json", "{")
         self.expect(0, "embed", "--model", self.model, "--text", "a", "--precision", "fp32", says="tuned.json:1:1: invalid")
+
+    @unittest.skipUnless(FAKE_DRIVERS, "this build has no CUDA driver that is not there")
+    def test_a_gpu_of_the_table_is_held_to_its_row(self):
+        command = [WITH_MACHINE, "rtx4090", BINARY, "bench", "embed", "--model", self.model, "--json", "--sizes", "2",
+                   "--docs", "4", "--rounds", "1", "--words", "5"]
+        found = json.loads(subprocess.run(command, env={**self.env, "EL_BUILD": BUILD}, stdout=subprocess.PIPE,
+                                          timeout=TIMEOUT, check=True).stdout)
+        self.assertEqual(found["own_batch"], {"tokens": 512 * 48 // 4, "source": "formula"})
+        for row in found["targets"]:
+            verdict = "PASS" if row["times"] >= 1 else "below"
+            self.assertEqual(row["verdict"], verdict if row["hardware"] == "RTX 4090" else "not this hardware")
 
     def test_refusals(self):
         embed = ["bench", "embed", "--model", self.model]
