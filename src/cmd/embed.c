@@ -299,7 +299,7 @@ const struct el_verb el_verb_embed = {
                                  {"prompt", 0, "NAME", "put this prompt of the model before each text"},
                                  {0}},
     .settings = (const char *const[]){"model", "device", "precision", "threads", "pin", "batch_tokens",
-                                      "streams", "trace", "log_level", "log_format", NULL},
+                                      "max_batch_size", "streams", "trace", "log_level", "log_format", NULL},
     .max_operands = -1,
     .run = run,
 };

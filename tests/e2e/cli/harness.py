@@ -22,7 +22,7 @@ class CliTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="eleanor-cli-")
         self.addCleanup(shutil.rmtree, self.folder)
-        self.env = {key: value for key, value in os.environ.items() if not key.startswith(("ELEANOR_", "HF_"))}
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith(("ELEANOR_", "HF_", "MBED_"))}
         self.env["ELEANOR_HOME"] = self.folder
 
     def path(self, name, content=None):

@@ -103,6 +103,9 @@ class Settings(CliTest):
 
     def test_a_bad_variable_is_refused(self):
         self.expect(2, "serve", env={"ELEANOR_THREAD": "1"}, says=["ELEANOR_THREAD", "did you mean ELEANOR_THREADS?"])
+        self.expect(2, "serve", env={"MBED_DB_PATH": "/x"}, says=["MBED_DB_PATH", "not yet supported"])
+        self.expect(0, "serve", "--print-config", env={"MBED_BATCH_SIZE": "128", "ELEANOR_MAX_BATCH_SIZE": "64"},
+                    says="MBED_BATCH_SIZE is passed over: max_batch_size is 64 (ELEANOR_MAX_BATCH_SIZE)")
         self.expect(2, "serve", env={"ELEANOR_PORT": "70000"}, says=["ELEANOR_PORT", "from 0 to 65535"])
 
     def test_a_missing_file_is_named(self):
