@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,36 @@ int el_write_file(const char *path, const void *data, size_t size) {
     if (status == 0 && rename(temporary.data, path) < 0) status = fail_errno("rename a new file to", path);
     if (status < 0) unlink(temporary.data);
     return status;
+}
+
+int el_read_at(int fd, const char *path, void *data, size_t size, uint64_t offset) {
+    for (size_t done = 0; done < size;) {
+        ssize_t got = pread(fd, (char *)data + done, size - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno("read", path);
+        if (got == 0) return el_fail(EL_EIO, "%s ends at byte %" PRIu64, path, offset + done);
+        done += (size_t)got;
+    }
+    return 0;
+}
+
+int el_write_at(int fd, const char *path, const void *data, size_t size, uint64_t offset) {
+    for (size_t done = 0; done < size;) {
+        ssize_t put = pwrite(fd, (const char *)data + done, size - done, (off_t)(offset + done));
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return fail_errno("write", path);
+        done += (size_t)put;
+    }
+    return 0;
+}
+
+int el_sync(int fd, const char *path) {
+    return fdatasync(fd) < 0 ? fail_errno("sync", path) : 0;
+}
+
+int el_sync_folder(const char *path) {
+    el_auto(close_p) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? fail_errno("sync folder", path) : 0;
 }
 
 bool el_path_exists(const char *path) {

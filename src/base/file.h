@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files: read-only maps, whole reads with a limit, and writes that appear whole or not at all.
+// Files: read-only maps, whole reads with a limit, writes that appear whole or not at all, and writes in
+// place.
 #ifndef EL_BASE_FILE_H
 #define EL_BASE_FILE_H
 
@@ -23,6 +24,13 @@ int el_read_file(const char *path, size_t limit, struct el_str *str);
 
 // Writes beside `path`, fsyncs and renames over it: a reader sees the old bytes or the new, never half.
 int el_write_file(const char *path, const void *data, size_t size);
+
+// For an open file, which `path` names in errors: `size` bytes at `offset`, all or EL_EIO.
+int el_read_at(int fd, const char *path, void *data, size_t size, uint64_t offset);
+int el_write_at(int fd, const char *path, const void *data, size_t size, uint64_t offset);
+// What was written is on the disk when it returns; of a folder, the names in it. EL_EIO.
+int el_sync(int fd, const char *path);
+int el_sync_folder(const char *path);
 
 bool el_path_exists(const char *path);
 // "dir/name" (no doubled slash) as a new string.

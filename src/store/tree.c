@@ -3,7 +3,6 @@
 #include "store/tree.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fts.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 typedef int visit_fn(void *context, const FTSENT *entry);
 
@@ -81,12 +81,7 @@ int el_tree_size(const char *path, uint64_t *ret_bytes) {
 
 static int sync_folder(void *context, const FTSENT *entry) {
     (void)context;
-    if (entry->fts_info != FTS_DP) return 0;
-    int fd = open(entry->fts_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = fd >= 0 && fsync(fd) == 0;
-    int error = errno;
-    if (fd >= 0) close(fd);
-    return done ? 0 : el_fail(EL_EIO, "cannot sync folder %s: %s", entry->fts_path, strerror(error));
+    return entry->fts_info == FTS_DP ? el_sync_folder(entry->fts_path) : 0;
 }
 
 int el_tree_sync(const char *path) {
