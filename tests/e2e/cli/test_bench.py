@@ -22,14 +22,14 @@ def picture_of(path):
 
 class BenchEmbed(ModelTest):
     def measure(self, *args, **kwargs):
-        quick = ["--sizes", "1,4,32", "--docs", "40", "--rounds", "2", "--words", "10"]
+        quick = ["--sizes", "1,4,32", "--docs", "24", "--rounds", "2", "--words", "10"]
         return self.expect(0, "bench", "embed", "--model", self.model, *quick, *args, **kwargs)
 
     def test_figures_hang_together(self):
         found = json.loads(self.measure("--json", "--device", "cpu", "--precision", "fp32", "--threads", "2"))
         self.assertEqual([row["batch_size"] for row in found["results"]], [0, 1, 4, 32])
         for row in found["results"]:
-            self.assertEqual((row["docs"], row["rounds"]), (40, 2))
+            self.assertEqual((row["docs"], row["rounds"]), (24, 2))
             self.assertAlmostEqual(row["docs_per_minute"] / 60 / row["docs_per_second"], 1, 5)
             self.assertAlmostEqual(row["ms_per_doc"] * row["docs_per_second"] / 1000, 1, 5)
             self.assertLessEqual(row["worst_docs_per_second"], row["docs_per_second"] * 1.00001)
@@ -62,7 +62,7 @@ class BenchEmbed(ModelTest):
         self.assertIn("\n       1 ", self.measure("-", stdin="one\n\ntwo\n").decode())
 
     def test_tuning_is_remembered(self):
-        tune = ["bench", "embed", "--tune", "--docs", "40", "--rounds", "1", "--model", self.model, "--precision", "fp32"]
+        tune = ["bench", "embed", "--tune", "--docs", "16", "--rounds", "1", "--model", self.model, "--precision", "fp32"]
         found = json.loads(self.expect(0, *tune, "--json"))
         trials = {trial["batch_tokens"]: trial["docs_per_second"] for trial in found["trials"]}
         self.assertEqual(found["trials"][0]["batch_tokens"], 128)
