@@ -24,7 +24,7 @@ struct tuner {
     const struct el_bench_options *options;
     struct el_bench_model model;
     struct el_bench_texts texts;
-    struct el_embed_info info; // of the first trial; its strings are copied below
+    struct el_embed_info info; // of the start; what it points to is gone, but for the precision:
     char precision[16];
     double mean_tokens; // of a text
     double rate;        // texts per second of the trial before

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 // The whole picture and the plane within it, in pixels.
-enum { WIDTH = 760, HEIGHT = 420, LEFT = 78, RIGHT = 736, TOP = 72, BOTTOM = 358 };
+enum { WIDTH = 760, HEIGHT = 420, LEFT = 78, RIGHT = 736, TOP = 84, BOTTOM = 358 };
 
 static const char *const colors[EL_CHART_SERIES] = {"#2f81d6", "#d9730d"};
 
@@ -128,7 +128,7 @@ static int put_series(struct el_str *svg, const struct scale *scale, const struc
 // Which color is which; a lone series needs none.
 static int put_legend(struct el_str *svg, const struct el_chart *chart) {
     for (size_t s = 0; chart->series_count > 1 && s < chart->series_count; s++) {
-        const double y = TOP - 8 + 18 * (double)s;
+        const double y = TOP - 26 + 18 * (double)s;
         EL_TRY(el_str_printf(svg, "<circle class=\"s%zu\" cx=\"%d\" cy=\"%.1f\" r=\"5\"/>\n", s, RIGHT - 6,
                              y - 4));
         EL_TRY(put_text(svg, RIGHT - 18, y, "end", "", chart->series[s].name));
