@@ -20,7 +20,8 @@ void el_device_arena_init(struct el_device_arena *arena, struct el_device *devic
     *arena = (struct el_device_arena){.device = device, .kind = kind};
 }
 
-static void free_block(const struct el_device_arena *arena, struct el_device_block *block) {
+static void free_block(struct el_device_arena *arena, struct el_device_block *block) {
+    arena->changes++;
     if (arena->kind == EL_ARENA_PINNED)
         arena->device->backend->free_pinned(arena->device, block->bytes);
     else
@@ -70,6 +71,7 @@ static int insert_block(struct el_device_arena *arena, size_t needed) {
     struct el_device_block **link = arena->current ? &arena->current->next : &arena->first;
     block->next = *link;
     *link = block;
+    arena->changes++;
     return 0;
 }
 

@@ -27,6 +27,11 @@ int el_cuda_copy(struct el_stream *stream, void *to, const void *from, size_t si
 int el_cuda_launch(struct el_stream *stream, const struct el_launch *launch);
 int el_cuda_sync(struct el_stream *stream);
 
+int el_cuda_capture(struct el_stream *stream);
+int el_cuda_capture_end(struct el_stream *stream, void **ret_graph);
+int el_cuda_replay(struct el_stream *stream, void *graph);
+void el_cuda_graph_close(struct el_device *device, void *graph);
+
 int el_cuda_event_open(struct el_device *device, struct el_event *event);
 void el_cuda_event_close(struct el_event *event);
 int el_cuda_record(struct el_stream *stream, struct el_event *event);

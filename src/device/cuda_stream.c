@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams and events of the CUDA back-end: each function makes the context current and queues one thing.
+// Streams, graphs and events of the CUDA back-end: each function makes the context current and queues one thing.
 #include <string.h>
 
 #include "base/error.h"
@@ -78,6 +78,42 @@ int el_cuda_sync(struct el_stream *stream) {
     EL_TRY(el_cuda_enter(stream->device, &cuda));
     return el_cuda_check(&cuda->api, stream->device->id, "cuStreamSynchronize",
                          cuda->api.cuStreamSynchronize(stream->state));
+}
+
+// ---- graphs ----
+
+int el_cuda_capture(struct el_stream *stream) {
+    struct el_cuda_device *cuda;
+    EL_TRY(el_cuda_enter(stream->device, &cuda));
+    return el_cuda_check(&cuda->api, stream->device->id, "cuStreamBeginCapture",
+                         cuda->api.cuStreamBeginCapture(stream->state, CU_STREAM_CAPTURE_MODE_RELAXED));
+}
+
+int el_cuda_capture_end(struct el_stream *stream, void **ret_graph) {
+    const char *id = stream->device->id;
+    struct el_cuda_device *cuda;
+    CUgraph graph = NULL;
+    CUgraphExec executable;
+    EL_TRY(el_cuda_enter(stream->device, &cuda));
+    EL_TRY(el_cuda_check(&cuda->api, id, "cuStreamEndCapture",
+                         cuda->api.cuStreamEndCapture(stream->state, &graph)));
+    int status = el_cuda_check(&cuda->api, id, "cuGraphInstantiate",
+                               cuda->api.cuGraphInstantiate(&executable, graph, NULL, NULL, 0));
+    cuda->api.cuGraphDestroy(graph); // the executable has a copy
+    if (status == 0) *ret_graph = executable;
+    return status;
+}
+
+int el_cuda_replay(struct el_stream *stream, void *graph) {
+    struct el_cuda_device *cuda;
+    EL_TRY(el_cuda_enter(stream->device, &cuda));
+    return el_cuda_check(&cuda->api, stream->device->id, "cuGraphLaunch",
+                         cuda->api.cuGraphLaunch(graph, stream->state));
+}
+
+void el_cuda_graph_close(struct el_device *device, void *graph) {
+    struct el_cuda_device *cuda;
+    if (el_cuda_enter(device, &cuda) == 0) cuda->api.cuGraphExecDestroy(graph);
 }
 
 // ---- events ----

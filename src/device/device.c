@@ -235,6 +235,32 @@ int el_stream_wait(struct el_stream *stream, struct el_event *event) {
     CALL(device, device->backend->wait(stream, event));
 }
 
+bool el_device_has_graphs(const struct el_device *device) {
+    return device->backend->capture != NULL;
+}
+
+int el_stream_capture(struct el_stream *stream) {
+    CALL(stream->device, stream->device->backend->capture(stream));
+}
+
+int el_stream_capture_end(struct el_stream *stream, struct el_graph *ret_graph) {
+    struct el_graph graph = {.device = stream->device};
+    EL_TRY(remember(stream->device, stream->device->backend->capture_end(stream, &graph.state)));
+    *ret_graph = graph;
+    return 0;
+}
+
+int el_stream_replay(struct el_stream *stream, const struct el_graph *graph) {
+    EL_TRY(begin(stream, EL_TRACK_COMPUTE, "graph", 0));
+    atomic_fetch_add(&stream->device->replays, 1);
+    return end(stream, stream->device->backend->replay(stream, graph->state));
+}
+
+void el_graph_close(struct el_graph *graph) {
+    if (graph->device) graph->device->backend->graph_close(graph->device, graph->state);
+    *graph = (struct el_graph){0};
+}
+
 int el_event_open(struct el_device *device, struct el_event *ret_event) {
     struct el_event event = {.device = device};
     if (atomic_load(&device->lost)) return fail_lost(device);

@@ -36,7 +36,7 @@ struct el_device {
     char loss[192];                                  // what it answered then
     atomic_bool loses;                               // guards the writing of `loss`
     _Atomic uint64_t busy_ns;                        // of models on its streams
-    _Atomic uint64_t launches, uploaded, downloaded; // bytes
+    _Atomic uint64_t launches, replays, uploaded, downloaded; // of kernels and graphs; bytes
 };
 
 // One queue of work on a device, in order. One thread at a time.
@@ -46,6 +46,12 @@ struct el_stream {
     int number;                     // of the device's streams, from 0, in the order of their opening
     struct el_pool_block *deferred; // given back to the pool at the next sync
     struct el_stream_trace *trace;  // NULL: nothing traced yet
+};
+
+// What a stream was given once, to be queued again as a whole.
+struct el_graph {
+    struct el_device *device;
+    void *state;
 };
 
 struct el_event {
@@ -105,6 +111,15 @@ int el_stream_sync(struct el_stream *stream);
 int el_stream_settle(struct el_stream *stream, int status);
 int el_stream_record(struct el_stream *stream, struct el_event *event);
 int el_stream_wait(struct el_stream *stream, struct el_event *event);
+
+// Between the two, what is queued on the stream is not done but kept as a graph, with the addresses and numbers
+// that it was given; el_stream_replay queues all of it at once. Where el_device_has_graphs alone. A capture has
+// ended whatever capture_end says.
+bool el_device_has_graphs(const struct el_device *device);
+int el_stream_capture(struct el_stream *stream);
+int el_stream_capture_end(struct el_stream *stream, struct el_graph *ret_graph);
+int el_stream_replay(struct el_stream *stream, const struct el_graph *graph);
+void el_graph_close(struct el_graph *graph); // takes a zeroed or closed graph too
 
 int el_event_open(struct el_device *device, struct el_event *ret_event);
 void el_event_close(struct el_event *event); // takes a zeroed or closed event too

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "device/pool.h"
 #include "ops/filling.h"
+#include "ops/replay.h"
 
 static bool on_device(const struct el_exec *exec) {
     return exec->stream.device != NULL;
@@ -28,6 +29,7 @@ int el_exec_open(const struct el_target *target, struct el_team *team, struct el
 
 void el_exec_close(struct el_exec *exec) {
     if (on_device(exec)) el_stream_sync(&exec->stream); // a failure has been told, or nobody waits for it
+    el_replay_close(exec->replay);
     el_device_arena_done(&exec->device_scratch);
     el_device_arena_done(&exec->pinned);
     el_stream_close(&exec->stream);

@@ -12,6 +12,7 @@
 #include "ops/tensor.h"
 
 struct el_ops;
+struct el_replay;
 
 // What a model is opened for.
 struct el_target {
@@ -33,6 +34,7 @@ struct el_exec {
     enum el_dtype activations; // how a model keeps hidden states: f32 on the processor
     struct el_stream stream;   // of a device; zeroed on the processor
     struct el_device_arena device_scratch, pinned;
+    struct el_replay *replay; // graphs of work that came before (replay.h); NULL: none yet
 };
 
 // EL_ENOMEM, EL_ELOST.

@@ -86,7 +86,7 @@ static void count_left(CUcontext context) {
         streams += !stream->destroyed;
     for (CUevent event = context->events; event; event = event->next)
         events += !event->destroyed;
-    fake_count_left(device_memory, pinned_memory, streams, events);
+    fake_count_left(device_memory, pinned_memory, streams, events, fake_graphs_close(context));
 }
 
 // The context itself stays, so that who still uses it is told so.

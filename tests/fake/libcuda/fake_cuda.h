@@ -39,6 +39,7 @@ struct CUctx_st {
     struct CUmod_st *modules;
     struct CUstream_st *streams;
     struct CUevent_st *events;
+    struct CUgraph_st *graphs; // executables
     struct CUctx_st *next;
 };
 
@@ -62,6 +63,7 @@ struct CUstream_st {
     struct work *first, **last; // queued
     long queued, done;          // how many pieces of work ever were
     bool busy;                  // a thread runs the first
+    CUgraph capture;            // takes what is queued while it is not NULL
     bool destroyed;
     struct CUstream_st *next;
 };
@@ -94,6 +96,17 @@ struct work {
     struct work *next;
 };
 
+// Work that was captured, in order; an executable is a copy.
+struct CUgraph_st {
+    CUcontext context;
+    struct work *first, **last;
+    bool destroyed, unfit; // something was asked of the stream that cannot be captured
+    struct CUgraph_st *next;
+};
+struct CUgraphExec_st {
+    struct CUgraph_st graph;
+};
+
 // Guards the lists of contexts, modules, streams and events, and what is queued. Work runs without it.
 extern pthread_mutex_t fake_lock;
 extern struct CUctx_st *fake_contexts; // destroyed ones too
@@ -123,7 +136,7 @@ CUresult fake_machine_work(CUcontext context, enum machine_call call, struct wor
 
 void fake_count(enum fake_call call);
 void fake_count_launch(enum el_kernel kernel, enum el_store store);
-void fake_count_left(long device_memory, long pinned_memory, long streams, long events);
+void fake_count_left(long device_memory, long pinned_memory, long streams, long events, long graphs);
 
 // ---- memory.c ----
 
@@ -140,8 +153,20 @@ bool fake_memory_watch_end(void);
 
 // ---- stream.c ----
 
+// The beginning of a call on a stream: its context must be the current one, and alive.
+CUresult fake_enter_stream(enum fake_call call, CUstream stream, CUcontext *ret_context);
+CUresult fake_queue(CUstream stream, const struct work *work);
 void fake_streams_drain(CUcontext context); // runs all that is queued; the lock is held
 void fake_streams_drop(CUcontext context);  // forgets it; the lock is held
+
+// ---- graph.c ----
+
+// A copy of the work, behind what the graph has.
+CUresult fake_graph_add(CUgraph graph, const struct work *work);
+// What cannot be captured was asked of the stream: its capture will fail.
+CUresult fake_capture_spoil(CUstream stream);
+// Forgets the graphs of a context that is destroyed; counts the executables that were left.
+long fake_graphs_close(CUcontext context);
 
 // ---- work.c ----
 

@@ -12,7 +12,7 @@ static const char *const names[CALL_COUNT] = {
 #undef CUDA
 };
 static _Atomic long calls[CALL_COUNT], launches[EL_KERNEL_COUNT][EL_STORE_COUNT];
-static _Atomic long left_device, left_pinned, left_streams, left_events;
+static _Atomic long left_device, left_pinned, left_streams, left_events, left_graphs;
 
 void fake_count(enum fake_call call) {
     calls[call]++;
@@ -22,11 +22,12 @@ void fake_count_launch(enum el_kernel kernel, enum el_store store) {
     launches[kernel][store]++;
 }
 
-void fake_count_left(long device_memory, long pinned_memory, long streams, long events) {
+void fake_count_left(long device_memory, long pinned_memory, long streams, long events, long graphs) {
     left_device += device_memory;
     left_pinned += pinned_memory;
     left_streams += streams;
     left_events += events;
+    left_graphs += graphs;
 }
 
 static void print_launches(FILE *file) {
@@ -61,8 +62,7 @@ static __attribute__((destructor)) void write_report(void) {
     pthread_mutex_unlock(&fake_lock);
     fprintf(file,
             "},\n \"left\": {\"contexts\": %ld, \"device_memory\": %ld, \"pinned_memory\": %ld, \"streams\": "
-            "%ld, "
-            "\"events\": %ld}}\n",
-            contexts, left_device, left_pinned, left_streams, left_events);
+            "%ld, \"events\": %ld, \"graphs\": %ld}}\n",
+            contexts, left_device, left_pinned, left_streams, left_events, left_graphs);
     fclose(file);
 }

@@ -110,8 +110,7 @@ static void run_some(void) {
 
 // ---- queueing ----
 
-// The beginning of a call on a stream: its context must be the current one, and alive.
-static CUresult enter(enum fake_call call, CUstream stream, CUcontext *ret_context) {
+CUresult fake_enter_stream(enum fake_call call, CUstream stream, CUcontext *ret_context) {
     pthread_once(&once, read_policy);
     CUresult result = fake_enter(call, ret_context);
     if (result != CUDA_SUCCESS) return result;
@@ -120,7 +119,7 @@ static CUresult enter(enum fake_call call, CUstream stream, CUcontext *ret_conte
     return CUDA_ERROR_INVALID_HANDLE;
 }
 
-static CUresult queue(CUstream stream, const struct work *work) {
+CUresult fake_queue(CUstream stream, const struct work *work) {
     struct work *fresh = malloc(sizeof *fresh);
     if (!fresh) return CUDA_ERROR_OUT_OF_MEMORY;
     *fresh = *work;
@@ -142,11 +141,12 @@ static CUresult queue(CUstream stream, const struct work *work) {
 
 static CUresult queue_copy(enum fake_call call, CUstream stream, struct work work) {
     CUcontext context;
-    CUresult result = enter(call, stream, &context);
+    CUresult result = fake_enter_stream(call, stream, &context);
     if (result != CUDA_SUCCESS) return result;
     work.kind = WORK_COPY;
+    if (stream->capture) return fake_graph_add(stream->capture, &work);
     result = fake_machine_work(context, MACHINE_COPY, &work);
-    return result == CUDA_SUCCESS ? queue(stream, &work) : result;
+    return result == CUDA_SUCCESS ? fake_queue(stream, &work) : result;
 }
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t size, CUstream stream) {
@@ -181,7 +181,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned groups_x, unsigned groups_
                         unsigned lanes_x, unsigned lanes_y, unsigned lanes_z, unsigned shared_bytes,
                         CUstream stream, void **arguments, void **extra) {
     CUcontext context;
-    CUresult result = enter(CALL_cuLaunchKernel, stream, &context);
+    CUresult result = fake_enter_stream(CALL_cuLaunchKernel, stream, &context);
     if (result != CUDA_SUCCESS) return result;
     if (function->context != context) return CUDA_ERROR_INVALID_HANDLE;
     struct work work = {
@@ -191,8 +191,9 @@ CUresult cuLaunchKernel(CUfunction function, unsigned groups_x, unsigned groups_
     const char *args = el_kernels[function->kernel].args;
     for (int i = 0; args[i]; i++)
         memcpy(&work.args[i], arguments[i], args[i] == 'm' ? 8 : 4);
+    if (stream->capture) return fake_graph_add(stream->capture, &work);
     result = fake_machine_work(context, MACHINE_LAUNCH, &work);
-    return result == CUDA_SUCCESS ? queue(stream, &work) : result;
+    return result == CUDA_SUCCESS ? fake_queue(stream, &work) : result;
 }
 
 // ---- streams ----
@@ -228,8 +229,9 @@ CUresult cuStreamDestroy_v2(CUstream stream) {
 
 CUresult cuStreamSynchronize(CUstream stream) {
     CUcontext context;
-    CUresult result = enter(CALL_cuStreamSynchronize, stream, &context);
+    CUresult result = fake_enter_stream(CALL_cuStreamSynchronize, stream, &context);
     if (result != CUDA_SUCCESS) return result;
+    if (stream->capture) return fake_capture_spoil(stream);
     result = fake_machine_call(context, MACHINE_SYNC, 0);
     if (result != CUDA_SUCCESS) return result;
     pthread_mutex_lock(&fake_lock);
@@ -269,24 +271,26 @@ CUresult cuEventDestroy_v2(CUevent event) {
 
 CUresult cuEventRecord(CUevent event, CUstream stream) {
     CUcontext context;
-    CUresult result = enter(CALL_cuEventRecord, stream, &context);
+    CUresult result = fake_enter_stream(CALL_cuEventRecord, stream, &context);
     if (result != CUDA_SUCCESS) return result;
     if (!event || event->destroyed || event->context != context) return CUDA_ERROR_INVALID_HANDLE;
+    if (stream->capture) return fake_capture_spoil(stream);
     const struct work work = {.kind = WORK_RECORD, .event = event};
-    return queue(stream, &work);
+    return fake_queue(stream, &work);
 }
 
 // An event that was never recorded is waited for no longer than any that is done.
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
     CUcontext context;
-    CUresult result = enter(CALL_cuStreamWaitEvent, stream, &context);
+    CUresult result = fake_enter_stream(CALL_cuStreamWaitEvent, stream, &context);
     if (result != CUDA_SUCCESS) return result;
     if (!event || event->destroyed) return CUDA_ERROR_INVALID_HANDLE;
     if (flags) return CUDA_ERROR_INVALID_VALUE;
+    if (stream->capture) return fake_capture_spoil(stream);
     pthread_mutex_lock(&fake_lock);
     const struct work work = {.kind = WORK_WAIT, .awaited = event->stream, .place = event->place};
     pthread_mutex_unlock(&fake_lock);
-    return work.awaited ? queue(stream, &work) : CUDA_SUCCESS;
+    return work.awaited ? fake_queue(stream, &work) : CUDA_SUCCESS;
 }
 
 CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to) {
