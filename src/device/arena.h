@@ -16,7 +16,7 @@ struct el_device_arena {
     enum el_arena_kind kind;
     struct el_device_block *first, *current; // blocks behind the current one are empty
     size_t used;                             // bytes of the current block that are taken
-    uint64_t changes;                        // blocks that came or went: while it stays, a mark leads to the same addresses
+    uint64_t changes; // blocks that came or went: while it stays, a mark leads to the same addresses
 };
 
 void el_device_arena_init(struct el_device_arena *arena, struct el_device *device, enum el_arena_kind kind);

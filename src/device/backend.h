@@ -89,8 +89,8 @@ struct el_backend {
     int (*launch)(struct el_stream *stream, const struct el_launch *launch);
     int (*sync)(struct el_stream *stream); // returns when all is done, with the first error of any of it
 
-    // Between capture and capture_end what is queued is not done but kept as a graph; replay queues all of it in
-    // one call. NULL where a driver has no graphs. A capture has ended whatever capture_end says.
+    // Between capture and capture_end what is queued is not done but kept as a graph; replay queues all of it
+    // in one call. NULL where a driver has no graphs. A capture has ended whatever capture_end says.
     int (*capture)(struct el_stream *stream);
     int (*capture_end)(struct el_stream *stream, void **ret_graph);
     int (*replay)(struct el_stream *stream, void *graph);

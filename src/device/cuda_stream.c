@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams, graphs and events of the CUDA back-end: each function makes the context current and queues one thing.
+// Streams, graphs and events of the CUDA back-end: each function makes the context current and queues one
+// thing.
 #include <string.h>
 
 #include "base/error.h"

@@ -32,10 +32,10 @@ struct el_device {
     atomic_int streams;     // opened so far
     void *state;            // the back-end's own
     atomic_int references;
-    atomic_bool lost;                                // it has answered EL_ELOST once
-    char loss[192];                                  // what it answered then
-    atomic_bool loses;                               // guards the writing of `loss`
-    _Atomic uint64_t busy_ns;                        // of models on its streams
+    atomic_bool lost;                                         // it has answered EL_ELOST once
+    char loss[192];                                           // what it answered then
+    atomic_bool loses;                                        // guards the writing of `loss`
+    _Atomic uint64_t busy_ns;                                 // of models on its streams
     _Atomic uint64_t launches, replays, uploaded, downloaded; // of kernels and graphs; bytes
 };
 
@@ -112,9 +112,9 @@ int el_stream_settle(struct el_stream *stream, int status);
 int el_stream_record(struct el_stream *stream, struct el_event *event);
 int el_stream_wait(struct el_stream *stream, struct el_event *event);
 
-// Between the two, what is queued on the stream is not done but kept as a graph, with the addresses and numbers
-// that it was given; el_stream_replay queues all of it at once. Where el_device_has_graphs alone. A capture has
-// ended whatever capture_end says.
+// Between the two, what is queued on the stream is not done but kept as a graph, with the addresses and
+// numbers that it was given; el_stream_replay queues all of it at once. Where el_device_has_graphs alone. A
+// capture has ended whatever capture_end says.
 bool el_device_has_graphs(const struct el_device *device);
 int el_stream_capture(struct el_stream *stream);
 int el_stream_capture_end(struct el_stream *stream, struct el_graph *ret_graph);

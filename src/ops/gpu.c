@@ -118,13 +118,6 @@ static int linear(struct el_exec *exec, const struct el_tensor *in, const struct
                   divide_up(in->dim[0], el_kernels[kernel].rows), 1, args, count);
 }
 
-static int64_t longest(const struct el_seqs *seqs) {
-    int32_t most = 0;
-    for (int i = 0; i < seqs->count; i++)
-        most = EL_MAX(most, seqs->start[i + 1] - seqs->start[i]);
-    return most;
-}
-
 static int attention(struct el_exec *exec, const struct el_tensor *qkv, const struct el_seqs *seqs, int heads,
                      float scale, struct el_tensor *out) {
     const enum el_store store = store_of(qkv);
@@ -136,8 +129,8 @@ static int attention(struct el_exec *exec, const struct el_tensor *qkv, const st
         kernel = EL_KERNEL_attention;
     const struct el_arg args[] = {EL_MEMORY(qkv->data), EL_MEMORY(seqs->there), EL_INT(heads),
                                   EL_INT(size),         EL_FLOAT(scale),        EL_MEMORY(out->data)};
-    return launch(exec, kernel, store, divide_up(longest(seqs), el_kernels[kernel].rows), heads, seqs->count,
-                  args, (int)EL_COUNT(args));
+    return launch(exec, kernel, store, divide_up(el_seqs_longest(seqs), el_kernels[kernel].rows), heads,
+                  seqs->count, args, (int)EL_COUNT(args));
 }
 
 static int pool(struct el_exec *exec, const struct el_tensor *in, const struct el_seqs *seqs,

@@ -119,3 +119,10 @@ void el_rows_run(struct el_exec *exec, int64_t count, int64_t least, el_rows_fn 
     struct rows_job job = {.fn = fn, .context = context, .count = count, .tasks = (int)EL_MAX(tasks, 1)};
     el_team_run(exec->team, job.tasks, rows_task, &job);
 }
+
+int64_t el_seqs_longest(const struct el_seqs *seqs) {
+    int32_t longest = 0;
+    for (int i = 0; i < seqs->count; i++)
+        longest = EL_MAX(longest, seqs->start[i + 1] - seqs->start[i]);
+    return longest;
+}

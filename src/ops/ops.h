@@ -25,6 +25,8 @@ struct el_seqs {
     const int32_t *there; // the same where the operations compute; the processor does not look here
 };
 
+int64_t el_seqs_longest(const struct el_seqs *seqs); // rows of the longest; 0 when there is none
+
 // The weights of y = act(x W^T + b), packed once at load for one filling. Opaque outside src/ops.
 struct el_linear;
 

@@ -13,8 +13,12 @@
 #include "device/manager.h"
 #include "model/bert.h"
 #include "ops/ops.h"
+#include "ops/replay.h"
 
 enum { STREAMS = 4 };
+enum {
+    REPLAY_TOKENS = 512
+}; // larger batches keep a device busy longer than their launches take, and rarely come again
 
 // One batch on its way through the model.
 struct work {
@@ -23,21 +27,44 @@ struct work {
     float *vectors; // [sequences][hidden_size]
 };
 
+// The same where the exec computes.
+struct encoding {
+    const struct el_embedder *embedder;
+    const struct el_bert *model;
+    struct el_batch batch;
+    struct el_tensor hidden; // [tokens][hidden_size]
+    struct el_tensor out;    // [sequences][hidden_size]
+};
+
 // Encode, pool, normalise.
+static int encode(void *context, struct el_exec *exec) {
+    struct encoding *e = context;
+    const struct el_sentence_config *sentence = &e->embedder->sentence;
+    EL_TRY(el_bert_forward(e->model, exec, &e->batch, &e->hidden));
+    EL_TRY(exec->ops->pool(exec, &e->hidden, &e->batch.seqs, sentence->pool, &e->out));
+    return sentence->normalize ? exec->ops->l2_normalize(exec, &e->out) : 0;
+}
+
+static int replay(struct encoding *e, struct el_exec *exec) {
+    const struct el_replay_key key = {
+        .fn = encode,
+        .model = e->model,
+        .memory = {e->batch.ids, e->batch.positions, e->batch.seqs.there, e->out.data},
+        .size = {e->batch.tokens, e->batch.seqs.count, el_seqs_longest(&e->batch.seqs)},
+    };
+    return el_exec_replay(exec, &key, e);
+}
+
 static int compute(void *context, const void *model, struct el_exec *exec) {
     const struct work *work = context;
-    const struct el_sentence_config *sentence = &work->embedder->sentence;
     const int64_t hidden_size = work->embedder->bert_config.hidden_size;
-    struct el_batch batch;
-    struct el_tensor hidden, out;
-    EL_TRY(el_batch_upload(exec, work->batch, &batch));
-    EL_TRY(el_exec_alloc(exec, exec->activations, batch.tokens, hidden_size, &hidden));
-    EL_TRY(el_exec_alloc(exec, EL_F32, batch.seqs.count, hidden_size, &out));
-    EL_TRY(el_bert_forward(model, exec, &batch, &hidden));
-    EL_TRY(exec->ops->pool(exec, &hidden, &batch.seqs, sentence->pool, &out));
-    if (sentence->normalize) EL_TRY(exec->ops->l2_normalize(exec, &out));
-    EL_TRY(el_exec_download(exec, &out, work->vectors));
-    el_exec_count(exec, batch.seqs.count);
+    struct encoding e = {.embedder = work->embedder, .model = model};
+    EL_TRY(el_batch_upload(exec, work->batch, &e.batch));
+    EL_TRY(el_exec_alloc(exec, exec->activations, e.batch.tokens, hidden_size, &e.hidden));
+    EL_TRY(el_exec_alloc(exec, EL_F32, e.batch.seqs.count, hidden_size, &e.out));
+    EL_TRY(e.batch.tokens <= REPLAY_TOKENS ? replay(&e, exec) : encode(&e, exec));
+    EL_TRY(el_exec_download(exec, &e.out, work->vectors));
+    el_exec_count(exec, e.batch.seqs.count);
     return 0;
 }
 

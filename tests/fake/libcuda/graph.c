@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Graphs of the fake driver: copies and launches that a capturing stream took instead of doing them, queued again by
-// cuGraphLaunch, each then failing as the machine says. EL_FAKE_NO_GRAPHS=1 is a driver that captures nothing. Waits,
-// events and a sync spoil a capture here; CUDA can capture more than eleanor asks for.
+// Graphs of the fake driver: copies and launches that a capturing stream took instead of doing them, queued
+// again by cuGraphLaunch, each then failing as the machine says. EL_FAKE_NO_GRAPHS=1 is a driver that
+// captures nothing. Waits, events and a sync spoil a capture here; CUDA can capture more than eleanor asks
+// for.
 #include <stdlib.h>
 
 #include "fake_cuda.h"
@@ -86,10 +87,12 @@ CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream) {
     CUresult result = fake_enter_stream(CALL_cuGraphLaunch, stream, &context);
     if (result != CUDA_SUCCESS) return result;
     if (executable->graph.destroyed || executable->graph.context != context || stream->capture) {
-        fake_blame("a graph was launched that is destroyed or of another context, or on a stream that captures");
+        fake_blame(
+            "a graph was launched that is destroyed or of another context, or on a stream that captures");
         return CUDA_ERROR_INVALID_HANDLE;
     }
-    for (const struct work *kept = executable->graph.first; kept && result == CUDA_SUCCESS; kept = kept->next) {
+    for (const struct work *kept = executable->graph.first; kept && result == CUDA_SUCCESS;
+         kept = kept->next) {
         struct work work = *kept;
         work.next = NULL;
         result = fake_machine_work(context, work.kind == WORK_COPY ? MACHINE_COPY : MACHINE_LAUNCH, &work);
