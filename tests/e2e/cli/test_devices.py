@@ -220,6 +220,17 @@ class Serve(DeviceTest, ModelTest):
         self.assertIn(b"cuda:1 was lost", error)
         self.assertIn(b"the model was loaded again on cpu", error)
 
+    def test_a_text_that_comes_again_is_one_graph(self):
+        report = os.path.join(self.folder, "report.json")
+        ask, process = self.serve("h200", "--cache-mb", "0", "--streams", "1", env={"EL_FAKE_REPORT": report})
+        answers = {ask("/v1/embeddings", {"input": "the cat sat"}) for _ in range(5)}
+        self.assertEqual(len(answers), 1)
+        process.terminate()
+        process.communicate(timeout=TIMEOUT)
+        with open(report, encoding="utf-8") as file:
+            calls = json.load(file)["calls"]
+        self.assertEqual((calls["cuStreamBeginCapture"], calls["cuGraphLaunch"]), (1, 4))
+
     def test_memory_is_logged_and_alerted(self):
         ask, process = self.serve("rtx4090", "--log-memory-stats", "--memory-check-interval", "1",
                                   "--alert-threshold-pct", "1")
