@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "serve/metrics.h"
 
 // A device as its metrics see it.
 struct sample {
@@ -137,10 +138,6 @@ static int put_labels(struct el_str *str, enum labels labels, const struct sampl
     return el_str_printf(str, "{gpu=\"%d\",UUID=\"%s\"}", candidate->gpu, candidate->facts.uuid);
 }
 
-static int put_head(struct el_str *str, const char *name, const char *type, const char *help) {
-    return el_str_printf(str, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 static int put_row(struct el_str *str, size_t row, const struct el_manager *manager,
                    const struct el_health *health) {
     bool has_head = false;
@@ -149,7 +146,7 @@ static int put_row(struct el_str *str, size_t row, const struct el_manager *mana
         const bool is_gpu = !el_streq(sample.candidate->kind, "cpu");
         double value;
         if ((!is_gpu && rows[row].labels != BY_DEVICE) || !rows[row].value(&sample, &value)) continue;
-        if (!has_head) EL_TRY(put_head(str, rows[row].name, rows[row].type, rows[row].help));
+        if (!has_head) EL_TRY(el_metrics_put_head(str, rows[row].name, rows[row].type, rows[row].help));
         has_head = true;
         EL_TRY(el_str_puts(str, rows[row].name));
         EL_TRY(put_labels(str, rows[row].labels, &sample));
@@ -159,7 +156,8 @@ static int put_row(struct el_str *str, size_t row, const struct el_manager *mana
 }
 
 static int put_alerts(struct el_str *str, const struct el_monitor_view *view) {
-    EL_TRY(put_head(str, "eleanor_alert_active", "gauge", "1 while the figure is over its threshold"));
+    EL_TRY(el_metrics_put_head(str, "eleanor_alert_active", "gauge",
+                               "1 while the figure is over its threshold"));
     for (int i = 0; i < view->health.count; i++)
         for (int kind = 0; kind < EL_ALERT_COUNT; kind++) {
             const struct el_alert *alert = &view->samples[i].alerts[kind];

@@ -47,13 +47,13 @@ void el_metrics_count(struct el_metrics *metrics, const struct el_exchange *exch
 
 // ---- writing ----
 
-static int put_head(struct el_str *str, const char *name, const char *type, const char *help) {
+int el_metrics_put_head(struct el_str *str, const char *name, const char *type, const char *help) {
     return el_str_printf(str, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 // One sample with its head, for facts without labels.
 static int put_value(struct el_str *str, const char *name, const char *type, const char *help, double value) {
-    EL_TRY(put_head(str, name, type, help));
+    EL_TRY(el_metrics_put_head(str, name, type, help));
     return el_str_printf(str, "%s %.17g\n", name, value);
 }
 
@@ -92,21 +92,23 @@ static int put_label(struct el_str *str, const char *name, const char *value) {
 
 static int put_requests(struct el_str *str, const struct el_metrics *metrics) {
     static const char *const method[2] = {"single", "batch"};
-    EL_TRY(put_head(str, "te_request_count", "counter", "Embedding requests whose body was understood"));
+    EL_TRY(el_metrics_put_head(str, "te_request_count", "counter",
+                               "Embedding requests whose body was understood"));
     for (int i = 0; i < 2; i++)
         EL_TRY(el_str_printf(str, "te_request_count{method=\"%s\"} %" PRIu64 "\n", method[i],
                              metrics->embed[i]));
-    EL_TRY(put_head(str, "te_request_success", "counter", "Embedding requests answered with 200"));
+    EL_TRY(el_metrics_put_head(str, "te_request_success", "counter", "Embedding requests answered with 200"));
     for (int i = 0; i < 2; i++)
         EL_TRY(el_str_printf(str, "te_request_success{method=\"%s\"} %" PRIu64 "\n", method[i],
                              metrics->embed_success[i]));
-    EL_TRY(put_head(str, "te_request_duration", "histogram",
-                    "Seconds from an embedding request's header to its answer"));
+    EL_TRY(el_metrics_put_head(str, "te_request_duration", "histogram",
+                               "Seconds from an embedding request's header to its answer"));
     return put_buckets(str, "te_request_duration", "", &metrics->duration);
 }
 
 static int put_failures(struct el_str *str, const struct el_metrics *metrics) {
-    EL_TRY(put_head(str, "te_request_failure", "counter", "Embedding requests answered with an error"));
+    EL_TRY(el_metrics_put_head(str, "te_request_failure", "counter",
+                               "Embedding requests answered with an error"));
     for (int kind = 1; kind < EL_FAULT_COUNT; kind++) {
         const char *label = el_fault_rows[kind].label;
         uint64_t sum = 0;
@@ -122,7 +124,8 @@ static int put_failures(struct el_str *str, const struct el_metrics *metrics) {
 }
 
 static int put_answers(struct el_str *str, const struct el_metrics *metrics) {
-    EL_TRY(put_head(str, "eleanor_http_responses_total", "counter", "Answers by route and HTTP status"));
+    EL_TRY(el_metrics_put_head(str, "eleanor_http_responses_total", "counter",
+                               "Answers by route and HTTP status"));
     for (int route = 0; route <= EL_ROUTE_COUNT; route++)
         for (int i = 0; i < EL_STATUS_KINDS; i++)
             if (metrics->answers[route][i])
@@ -193,7 +196,7 @@ static int put_histograms(struct el_str *str, const struct readings *readings) {
         [EL_HIST_COMPUTE_SECONDS] = {"te_request_inference_duration", "Seconds per computed batch"},
     };
     for (int i = 0; i < EL_HIST_COUNT; i++) {
-        EL_TRY(put_head(str, rows[i].name, "histogram", rows[i].help));
+        EL_TRY(el_metrics_put_head(str, rows[i].name, "histogram", rows[i].help));
         for (size_t m = 0; m < readings->count; m++)
             EL_TRY(
                 put_buckets(str, rows[i].name, readings->model[m].labels, &readings->model[m].histogram[i]));
@@ -237,7 +240,7 @@ static int put_stats(struct el_str *str, const struct readings *readings) {
     };
 #undef AT
     for (size_t i = 0; i < EL_COUNT(rows); i++) {
-        EL_TRY(put_head(str, rows[i].name, rows[i].type, rows[i].help));
+        EL_TRY(el_metrics_put_head(str, rows[i].name, rows[i].type, rows[i].help));
         for (size_t m = 0; m < readings->count; m++) {
             const struct reading *reading = &readings->model[m];
             uint64_t value;
@@ -253,8 +256,8 @@ static int put_stats(struct el_str *str, const struct readings *readings) {
 static int put_models(struct el_str *str, const struct readings *readings) {
     EL_TRY(put_histograms(str, readings));
     EL_TRY(put_stats(str, readings));
-    EL_TRY(
-        put_head(str, "eleanor_model_info", "gauge", "1 for each loaded model; the labels say how it runs"));
+    EL_TRY(el_metrics_put_head(str, "eleanor_model_info", "gauge",
+                               "1 for each loaded model; the labels say how it runs"));
     for (size_t m = 0; m < readings->count; m++) {
         const struct reading *r = &readings->model[m];
         EL_TRY(el_str_printf(str,
@@ -263,7 +266,8 @@ static int put_models(struct el_str *str, const struct readings *readings) {
                              r->labels, r->info.arch, r->info.devices, r->info.place.ops, r->info.precision,
                              r->info.dim, r->info.threads));
     }
-    EL_TRY(put_head(str, "eleanor_model_weight_bytes", "gauge", "Bytes of a model's weights in memory"));
+    EL_TRY(el_metrics_put_head(str, "eleanor_model_weight_bytes", "gauge",
+                               "Bytes of a model's weights in memory"));
     for (size_t m = 0; m < readings->count; m++)
         EL_TRY(el_str_printf(str, "eleanor_model_weight_bytes{%s} %" PRIu64 "\n", readings->model[m].labels,
                              readings->model[m].info.weight_bytes));
@@ -322,7 +326,7 @@ int el_metrics_write(struct el_server *server, struct el_str *str) {
     EL_TRY(put_value(str, "eleanor_max_queue_tokens", "gauge", "Tokens that may wait, per model",
                      (double)server->config->max_queue_tokens));
     EL_TRY(put_value(str, "eleanor_connections", "gauge", "Open connections", (double)server->peers.count));
-    EL_TRY(put_head(str, "eleanor_build_info", "gauge", "1; the label is the version"));
+    EL_TRY(el_metrics_put_head(str, "eleanor_build_info", "gauge", "1; the label is the version"));
     EL_TRY(el_str_printf(str, "eleanor_build_info{version=\"%s\"} 1\n", EL_VERSION));
     return put_process(str, metrics);
 }

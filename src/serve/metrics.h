@@ -29,4 +29,7 @@ void el_metrics_count(struct el_metrics *metrics, const struct el_exchange *exch
 // Appends all of it in Prometheus' text format. EL_ENOMEM.
 int el_metrics_write(struct el_server *server, struct el_str *str);
 
+// What stands before the samples of a metric: its help and its type ("counter"). EL_ENOMEM.
+int el_metrics_put_head(struct el_str *str, const char *name, const char *type, const char *help);
+
 #endif
