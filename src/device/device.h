@@ -90,6 +90,10 @@ uint64_t el_device_memory(const struct el_device *device); // bytes that may be 
 int el_buffer_open(struct el_device *device, size_t size, struct el_buffer *ret_buffer);
 int el_buffer_open_for(struct el_device *device, struct el_pool_account *account, size_t size,
                        struct el_buffer *ret_buffer);
+// What a buffer of `size` bytes takes of the pool.
+static inline size_t el_buffer_bytes(size_t size) {
+    return (size + EL_DEVICE_ALIGN - 1) / EL_DEVICE_ALIGN * EL_DEVICE_ALIGN;
+}
 // The bytes may be handed out again at once, so every stream that uses them must have been synced; or let
 // close_after keep them until the next sync (or the close) of the one stream that still uses them. Both take
 // a zeroed or closed buffer too.

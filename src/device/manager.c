@@ -90,11 +90,12 @@ static int open_chosen(struct el_manager *manager, bool is_auto, bool *ret_again
     return 0;
 }
 
-static void write_report(struct el_manager *manager) {
+static void write_report(struct el_manager *manager, bool is_auto) {
     manager->report = (struct el_manager_report){
         .candidates = manager->candidates.all,
         .candidate_count = manager->candidates.count,
         .mode = manager->candidates.mode,
+        .is_auto = is_auto,
         .fallback = manager->candidates.fallback,
         .warnings = manager->candidates.warnings,
         .warning_count = manager->candidates.warning_count,
@@ -121,7 +122,7 @@ static int open_manager(struct el_manager *manager, const struct el_manager_opti
         EL_TRY(el_candidates_choose(options, &manager->candidates));
         EL_TRY(open_chosen(manager, is_auto, &again));
     }
-    write_report(manager);
+    write_report(manager, is_auto);
     return 0;
 }
 

@@ -45,6 +45,7 @@ struct el_manager_report {
     const struct el_candidate *candidates;
     int candidate_count;
     const char *mode;     // "cuda", "opencl" or "cpu": the kind of the default device
+    bool is_auto;         // no device was named
     const char *fallback; // "" or, where auto fell to the processor, the line that says why
     char (*warnings)[256];
     int warning_count;

@@ -3,7 +3,7 @@
 // queue, or takes some and leaves some, wakes one idle worker: of the group that has least to do.
 #include "engine/batcher.h"
 
-#include <assert.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/compute.h"
+
+enum { GOOD_BATCHES = 64 }; // after which a group whose memory was short tries batches twice as large
 
 struct worker {
     struct el_batcher *batcher;
@@ -26,11 +28,13 @@ struct worker {
 
 struct group {
     struct el_batch_group options;
-    struct worker *workers; // [options.workers]
-    struct el_team *team;   // shared by whichever worker finds the others idle; or NULL
-    int active;             // workers that take batches
-    int64_t batch_tokens;
-    int running; // batches
+    struct worker *workers;         // [options.workers]
+    struct el_team *team;           // shared by whichever worker finds the others idle; or NULL
+    int active;                     // workers that take batches
+    int64_t batch_tokens;           // as they were asked for
+    struct el_batch_limits fitting; // what fitted when memory was short last; tokens 0: memory is not short
+    int good;                       // batches that have fitted since
+    int running;                    // batches
     int64_t running_tokens;
     bool lost;       // its device, and `recover` has not been called yet
     bool recovering; // it is being called
@@ -42,7 +46,7 @@ struct el_batcher {
     struct worker *workers; // of all groups
     int started;
 
-    pthread_mutex_t lock; // guards all below but the histograms and `halved`
+    pthread_mutex_t lock; // guards all below but the histograms and the ladder's counts
     pthread_cond_t idle;  // nothing queued, nothing running
     struct group groups[EL_BATCH_GROUPS];
     struct el_queue queue;
@@ -52,7 +56,7 @@ struct el_batcher {
     uint64_t batches, returned, queue_ns, compute_ns;
     double ns_per_token;
 
-    _Atomic uint64_t halved;
+    struct el_ladder_counts ladder;
     struct el_histogram histograms[EL_BATCH_HISTOGRAMS];
 };
 
@@ -99,22 +103,32 @@ static bool is_idle(const struct el_batcher *batcher) {
 
 // ---- taking (all locked) ----
 
+// What a batch of the group may hold now.
+static struct el_batch_limits largest_batch(const struct el_batcher *batcher, const struct group *group) {
+    struct el_batch_limits limits = {.tokens = group->batch_tokens,
+                                     .sequences = batcher->options.batch_sequences};
+    if (group->fitting.tokens > 0) limits.tokens = EL_MIN(limits.tokens, group->fitting.tokens);
+    if (limits.sequences > 0 && group->fitting.sequences > 0)
+        limits.sequences = EL_MIN(limits.sequences, group->fitting.sequences);
+    return limits;
+}
+
 // Shares what waits among the groups that have nothing to do; with one group, or none idle, all of it.
 static struct el_batch_limits limits_of(const struct el_batcher *batcher, const struct group *group) {
+    struct el_batch_limits limits = largest_batch(batcher, group);
     int idle = 0;
     for (int i = 0; i < batcher->options.group_count; i++)
         idle += batcher->groups[i].active > 0 && batcher->groups[i].running == 0;
-    const int64_t share = idle > 1 ? (batcher->queue.tokens + idle - 1) / idle : INT64_MAX;
-    return (struct el_batch_limits){.tokens = EL_MIN(group->batch_tokens, share),
-                                    .sequences = batcher->options.batch_sequences};
+    if (idle > 1) limits.tokens = EL_MIN(limits.tokens, (batcher->queue.tokens + idle - 1) / idle);
+    return limits;
 }
 
 // When a batch of what waits may be made: at once if it is full, else when the oldest has waited its time.
 static uint64_t due_ns(const struct el_batcher *batcher, const struct group *group) {
     const struct el_queue *queue = &batcher->queue;
-    const int sequences = batcher->options.batch_sequences;
-    if (batcher->closing || batcher->options.wait_us == 0 || queue->tokens >= group->batch_tokens ||
-        (sequences > 0 && queue->sequences >= sequences))
+    const struct el_batch_limits limits = largest_batch(batcher, group);
+    if (batcher->closing || batcher->options.wait_us == 0 || queue->tokens >= limits.tokens ||
+        (limits.sequences > 0 && queue->sequences >= limits.sequences))
         return 0;
     return el_queue_oldest_ns(queue) + (uint64_t)batcher->options.wait_us * 1000u;
 }
@@ -194,6 +208,38 @@ static void end(struct worker *worker, const struct run *run) {
     group->active = 0;
 }
 
+// Where memory was short, batches become as small as the parts that fitted; each time so many of them have
+// fitted, twice as much is tried. True when memory has become short just now. Locked.
+static bool note_memory(const struct el_batcher *batcher, struct group *group, const struct run *run,
+                        const struct el_compute *compute) {
+    const bool was_short = group->fitting.tokens > 0;
+    if (compute->short_of_memory) {
+        const int halvings = EL_MIN(compute->halvings, EL_MOST_HALVINGS);
+        group->fitting.tokens = EL_MAX(run->taken.tokens >> halvings, 1);
+        group->fitting.sequences = EL_MAX(run->taken.count >> halvings, 1);
+        group->good = 0;
+        return !was_short;
+    }
+    if (!was_short || ++group->good < GOOD_BATCHES) return false;
+    group->good = 0;
+    group->fitting.tokens *= 2;
+    group->fitting.sequences *= 2;
+    const int most = batcher->options.batch_sequences;
+    if (group->fitting.tokens >= group->batch_tokens && (most == 0 || group->fitting.sequences >= most))
+        group->fitting = (struct el_batch_limits){0};
+    return false;
+}
+
+static void tell_short(const struct el_batcher *batcher, const struct run *run,
+                       const struct el_compute *compute, const struct el_batch_limits *limits) {
+    char text[512];
+    snprintf(text, sizeof text,
+             "no memory for a batch of %d texts with %" PRId64 " tokens (%s); batches have %" PRId64
+             " tokens at most until more fits again",
+             run->taken.count, run->taken.tokens, compute->detail, limits->tokens);
+    batcher->options.short_of_memory(batcher->options.context, compute->self.group, text);
+}
+
 static void run_batch(struct worker *worker, struct el_taken taken) {
     struct el_batcher *batcher = worker->batcher;
     struct run run = {.taken = taken, .began_ns = el_now_ns()};
@@ -203,6 +249,14 @@ static void run_batch(struct worker *worker, struct el_taken taken) {
     el_compute(&worker->compute, taken);
     pthread_mutex_lock(&batcher->lock);
     end(worker, &run);
+    if (!note_memory(batcher, worker->group, &run, &worker->compute) || !batcher->options.short_of_memory)
+        return;
+    const struct el_batch_limits limits = largest_batch(batcher, worker->group);
+    batcher->finishing++;
+    pthread_mutex_unlock(&batcher->lock);
+    tell_short(batcher, &run, &worker->compute, &limits);
+    pthread_mutex_lock(&batcher->lock);
+    batcher->finishing--;
 }
 
 // Finishes sequences that are not to be computed. Locked; not meanwhile.
@@ -293,7 +347,7 @@ static int start_worker(struct el_batcher *batcher, int group, int rank) {
     struct worker *worker = &batcher->workers[index];
     *worker = (struct worker){.batcher = batcher, .group = &batcher->groups[group], .rank = rank};
     worker->compute = (struct el_compute){
-        .options = &batcher->options, .self = {.group = group, .index = index}, .halved = &batcher->halved};
+        .options = &batcher->options, .self = {.group = group, .index = index}, .counts = &batcher->ladder};
     el_arena_init(&worker->compute.scratch);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -425,7 +479,6 @@ void el_batcher_stats(struct el_batcher *batcher, struct el_batcher_stats *ret_s
     pthread_mutex_lock(&batcher->lock);
     *ret_stats = (struct el_batcher_stats){
         .batches = batcher->batches,
-        .halved = atomic_load(&batcher->halved),
         .returned = batcher->returned,
         .queue_ns = batcher->queue_ns,
         .compute_ns = batcher->compute_ns,
@@ -438,11 +491,15 @@ void el_batcher_stats(struct el_batcher *batcher, struct el_batcher_stats *ret_s
     pthread_mutex_unlock(&batcher->lock);
 }
 
-uint64_t el_batcher_group_tokens(struct el_batcher *batcher, int group) {
+const struct el_ladder_counts *el_batcher_ladder(const struct el_batcher *batcher) {
+    return &batcher->ladder;
+}
+
+void el_batcher_group_stats(struct el_batcher *batcher, int group, struct el_batch_group_stats *ret_stats) {
+    const struct group *g = &batcher->groups[group];
     pthread_mutex_lock(&batcher->lock);
-    const uint64_t tokens = batcher->groups[group].tokens;
+    *ret_stats = (struct el_batch_group_stats){.tokens = g->tokens, .limits = largest_batch(batcher, g)};
     pthread_mutex_unlock(&batcher->lock);
-    return tokens;
 }
 
 const struct el_histogram *el_batcher_histogram(const struct el_batcher *batcher,

@@ -31,12 +31,23 @@ struct el_batch_worker {
     int group;
     int index;            // of all workers of the batcher
     struct el_team *team; // idle processors that share the work, or NULL
+    bool elsewhere;       // not on the group's own device: the batch does not fit there
 };
-// What a batch is for: computes vectors [seqs.count][dim]. EL_ENOMEM makes the batcher try again with halves;
-// EL_ELOST puts the batch back into the queue, and no worker of the group takes another until `recover` has
-// been called.
+// What a batch is for: computes vectors [seqs.count][dim]. EL_ENOMEM: see below. EL_ELOST puts the batch back
+// into the queue, and no worker of the group takes another until `recover` has been called.
 typedef int el_batch_fn(void *context, const struct el_batch_worker *worker, const struct el_batch *batch,
                         float *vectors);
+
+// The ladder of a batch that does not fit: it is computed in halves, quarters, eighths; then after more
+// memory was made free, step by step; then elsewhere; then in ever smaller parts. A single sequence that fits
+// nowhere fails with EL_ENOMEM. The group's batches stay small for a while.
+enum el_relief { EL_RELIEF_TRIM, EL_RELIEF_CACHES, EL_RELIEFS };
+// Gives back memory that lies idle: what temporaries and the pool of the group's device keep; caches. Called
+// from a worker that computes nothing meanwhile.
+typedef void el_relieve_fn(void *context, int group, enum el_relief relief);
+// Told once for each time of short memory, from a worker, in a sentence about the group's device.
+typedef void el_short_fn(void *context, int group, const char *text);
+
 // Called by one worker of a group that has lost its device, when no batch of the group runs any more. Says by
 // el_batcher_resize which groups go on. When none does, all that waits and all that comes fails with
 // EL_ELOST.
@@ -53,6 +64,9 @@ struct el_batcher_options {
     int dim;
     el_batch_fn *run;
     el_batch_recover_fn *recover; // NULL: a group that has lost its device is given up
+    el_relieve_fn *relieve;       // NULL: there is nothing to give back
+    el_short_fn *short_of_memory; // NULL: nobody wants to know
+    bool has_elsewhere;           // `run` can compute elsewhere
     void *context;
     el_sequence_done_fn *done;
 };
@@ -74,15 +88,25 @@ int el_batcher_put(struct el_batcher *batcher, enum el_lane lane, struct el_sequ
 // Returns when nothing is queued and nothing runs.
 void el_batcher_drain(struct el_batcher *batcher);
 
+// Batches that did not fit, and the steps of the ladder that were taken; since open.
+struct el_ladder_counts {
+    _Atomic uint64_t out_of_memory, halved, trimmed, caches_dropped, moved;
+};
+
 struct el_batcher_stats {
-    uint64_t batches, halved, returned;                      // since open; returned: their device was lost
+    uint64_t batches, returned;                              // since open; returned: their device was lost
     uint64_t queue_ns, compute_ns;                           // sums: per sequence, per batch
     int64_t queued_sequences, queued_tokens, running_tokens; // now
     double ns_per_token; // of the whole batcher, a moving average; 0 before the first batch
 };
 void el_batcher_stats(struct el_batcher *batcher, struct el_batcher_stats *ret_stats);
-// Tokens that the group has computed since open.
-uint64_t el_batcher_group_tokens(struct el_batcher *batcher, int group);
+const struct el_ladder_counts *el_batcher_ladder(const struct el_batcher *batcher);
+
+struct el_batch_group_stats {
+    uint64_t tokens;               // computed since open
+    struct el_batch_limits limits; // of a batch now
+};
+void el_batcher_group_stats(struct el_batcher *batcher, int group, struct el_batch_group_stats *ret_stats);
 
 enum el_batcher_histogram {
     EL_BATCH_SEQUENCES,

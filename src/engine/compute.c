@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packing, computing, halving, finishing.
+// Packing, computing, the ladder, finishing.
 #include "engine/compute.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -46,6 +47,11 @@ static int compute_once(struct el_compute *compute, const struct el_taken *taken
     const struct el_arena_mark mark = el_arena_mark(&compute->scratch);
     int status = compute_packed(compute, taken);
     el_arena_release(&compute->scratch, mark);
+    if (status != EL_ENOMEM) return status;
+    if (!compute->short_of_memory) snprintf(compute->detail, sizeof compute->detail, "%s", el_error_detail());
+    compute->short_of_memory = true;
+    atomic_fetch_add(&compute->counts->out_of_memory, 1);
+    el_arena_done(&compute->scratch); // what a large batch took may be what is missing
     return status;
 }
 
@@ -78,14 +84,45 @@ static struct el_taken split_half(struct el_taken *taken) {
     return half;
 }
 
-// Out of memory: the same sequences in halves, down to one alone.
-static void compute_halving(struct el_compute *compute, struct el_taken taken) {
+// ---- the ladder ----
+
+static int relieve(struct el_compute *compute, const struct el_taken *taken, enum el_relief relief,
+                   _Atomic uint64_t *count) {
+    atomic_fetch_add(count, 1);
+    compute->options->relieve(compute->options->context, compute->self.group, relief);
+    return compute_once(compute, taken);
+}
+
+static int compute_elsewhere(struct el_compute *compute, const struct el_taken *taken) {
+    atomic_fetch_add(&compute->counts->moved, 1);
+    compute->self.elsewhere = true;
+    int status = compute_once(compute, taken);
+    compute->self.elsewhere = false;
+    return status;
+}
+
+// What is left when halving was not enough.
+static int climb(struct el_compute *compute, const struct el_taken *taken) {
+    struct el_ladder_counts *counts = compute->counts;
+    int status = EL_ENOMEM;
+    if (compute->options->relieve) {
+        status = relieve(compute, taken, EL_RELIEF_TRIM, &counts->trimmed);
+        if (status == EL_ENOMEM) status = relieve(compute, taken, EL_RELIEF_CACHES, &counts->caches_dropped);
+    }
+    if (status == EL_ENOMEM && compute->options->has_elsewhere) status = compute_elsewhere(compute, taken);
+    return status;
+}
+
+// Computes a part of a batch that was halved so often.
+static void compute_part(struct el_compute *compute, struct el_taken taken, int halvings) {
     int status = compute_once(compute, &taken);
+    if (status == EL_ENOMEM && (taken.count == 1 || halvings >= EL_MOST_HALVINGS))
+        status = climb(compute, &taken);
     if (status == EL_ENOMEM && taken.count > 1) {
-        atomic_fetch_add(compute->halved, 1);
-        el_arena_done(&compute->scratch); // what a large batch took may be what is missing
-        compute_halving(compute, split_half(&taken));
-        compute_halving(compute, taken);
+        atomic_fetch_add(&compute->counts->halved, 1);
+        compute->halvings = EL_MAX(compute->halvings, halvings + 1);
+        compute_part(compute, split_half(&taken), halvings + 1);
+        compute_part(compute, taken, halvings + 1);
     } else if (status == EL_ELOST) {
         keep(compute, taken);
     } else {
@@ -96,6 +133,8 @@ static void compute_halving(struct el_compute *compute, struct el_taken taken) {
 void el_compute(struct el_compute *compute, struct el_taken taken) {
     compute->returned = (struct el_taken){0};
     compute->end = &compute->returned.first;
-    compute_halving(compute, taken);
+    compute->short_of_memory = false;
+    compute->halvings = 0;
+    compute_part(compute, taken, 0);
     *compute->end = NULL;
 }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "device/manager.h"
+#include "device/pool.h"
 #include "device/trace.h"
 #include "ops/ops.h"
 
@@ -24,7 +25,7 @@ struct el_replica {
     pthread_mutex_t lock; // guards all below
     pthread_cond_t changed;
     int running;
-    bool reopening;           // one thread has all that follows to itself
+    bool alone;               // one thread has all that follows to itself
     int recent;               // reopenings since `since_ns`
     uint64_t since_ns;        // on the clock of el_now_ns
     struct el_device *device; // NULL: none
@@ -99,22 +100,46 @@ static int reopen(struct el_replica *replica) {
     return status;
 }
 
-int el_replica_reopen(struct el_replica *replica) {
+// Waits until all calls have left; those that come then wait until it ends.
+static void begin_alone(struct el_replica *replica) {
     pthread_mutex_lock(&replica->lock);
-    replica->reopening = true;
+    while (replica->alone)
+        pthread_cond_wait(&replica->changed, &replica->lock);
+    replica->alone = true;
     while (replica->running > 0)
         pthread_cond_wait(&replica->changed, &replica->lock);
-    if (replica->device)
-        snprintf(replica->shown.loss, sizeof replica->shown.loss, "%s", replica->device->loss);
     pthread_mutex_unlock(&replica->lock);
-    int status = reopen(replica);
+}
+
+static void end_alone(struct el_replica *replica) {
     pthread_mutex_lock(&replica->lock);
-    replica->reopening = false;
-    replica->shown.reopenings += status == 0;
+    replica->alone = false;
     show(replica);
     pthread_cond_broadcast(&replica->changed);
     pthread_mutex_unlock(&replica->lock);
+}
+
+static void note_loss(struct el_replica *replica) {
+    pthread_mutex_lock(&replica->lock);
+    if (replica->device)
+        snprintf(replica->shown.loss, sizeof replica->shown.loss, "%s", replica->device->loss);
+    pthread_mutex_unlock(&replica->lock);
+}
+
+int el_replica_reopen(struct el_replica *replica) {
+    begin_alone(replica);
+    note_loss(replica);
+    int status = reopen(replica);
+    end_alone(replica);
     return status;
+}
+
+void el_replica_trim(struct el_replica *replica) {
+    begin_alone(replica);
+    for (int i = 0; i < replica->options.workers; i++)
+        if (replica->execs[i].ops) el_exec_trim(&replica->execs[i]);
+    if (replica->device) el_pool_trim(replica->device->pool);
+    end_alone(replica);
 }
 
 // ---- running ----
@@ -156,7 +181,7 @@ static int run_once(struct el_replica *replica, int worker, struct el_team *team
 int el_replica_run(struct el_replica *replica, int worker, struct el_team *team, el_replica_fn *fn,
                    void *context) {
     pthread_mutex_lock(&replica->lock);
-    while (replica->reopening)
+    while (replica->alone)
         pthread_cond_wait(&replica->changed, &replica->lock);
     if (!replica->device) {
         pthread_mutex_unlock(&replica->lock);

@@ -42,6 +42,9 @@ int el_replica_run(struct el_replica *replica, int worker, struct el_team *team,
 // call answers EL_ELOST from now on.
 int el_replica_reopen(struct el_replica *replica);
 
+// Gives back what temporaries of all workers keep, and what the device's pool does, when all calls have left.
+void el_replica_trim(struct el_replica *replica);
+
 // Where it is; while it is opened again, where it was. Never waits.
 struct el_replica_state {
     struct el_device_facts facts;

@@ -20,6 +20,8 @@ struct el_replicas {
     struct el_batch_group groups[MOST];
     const char *devices[MOST];                   // the manager's
     _Atomic(struct el_replica *) replicas[MOST]; // NULL: not opened
+    bool has_reserve;                            // the last of them
+    atomic_bool reserve_works;                   // since no other is left
     pthread_mutex_t lock;                        // one at a time gives up a device
 };
 
@@ -52,6 +54,7 @@ static void make_groups(struct el_replicas *replicas) {
     if (parts > 0) return;
     replicas->devices[devices] = "cpu";
     replicas->groups[devices] = host_group(options->threads, 0, 1);
+    replicas->has_reserve = true;
     replicas->count++;
 }
 
@@ -111,18 +114,25 @@ static void tell(const struct el_replicas *replicas, const char *text) {
     if (replicas->options.notice) replicas->options.notice(replicas->options.context, text);
 }
 
-// Replica i is given up; the last to go calls the reserve.
-static void give_up(struct el_replicas *replicas, int i, const char *why, bool is_last) {
+// The processor takes over. EL_ENOENT: it is no reserve, but one of the devices.
+static int call_reserve(struct el_replicas *replicas) {
     const int reserve = replicas->count - 1;
-    char others[256], text[768];
-    int status = 0;
-    if (is_last && !replicas->replicas[reserve]) status = open_replica(replicas, reserve);
+    if (!replicas->has_reserve) return el_fail(EL_ENOENT, "the processor is no reserve");
+    if (!replicas->replicas[reserve]) EL_TRY(open_replica(replicas, reserve));
+    atomic_store(&replicas->reserve_works, true);
+    return 0;
+}
+
+// Replica i is given up: `what` happened to its device. The last to go calls the reserve. Locked.
+static void give_up(struct el_replicas *replicas, int i, const char *what, const char *why, bool is_last) {
+    char others[256], text[1024];
+    const int status = is_last ? call_reserve(replicas) : 0;
     list_open(replicas, others, sizeof others);
     if (others[0])
-        snprintf(text, sizeof text, "%s was lost (%s); %s %s", replicas->devices[i], why,
-                 is_last ? "the model was loaded again on" : "its work goes to", others);
+        snprintf(text, sizeof text, "%s %s (%s); %s %s", replicas->devices[i], what, why,
+                 is_last ? "the model was loaded on" : "its work goes to", others);
     else
-        snprintf(text, sizeof text, "%s was lost (%s)%s%s%s", replicas->devices[i], why,
+        snprintf(text, sizeof text, "%s %s (%s)%s%s%s", replicas->devices[i], what, why,
                  is_last ? ", and no other device is left" : "", status < 0 ? ": " : "",
                  status < 0 ? el_error_detail() : "");
     tell(replicas, text);
@@ -135,7 +145,7 @@ void el_replicas_recover(struct el_replicas *replicas, int i) {
     el_replicas_state(replicas, i, &state);
     if (status < 0) {
         pthread_mutex_lock(&replicas->lock);
-        give_up(replicas, i, state.loss, !any_is_open(replicas));
+        give_up(replicas, i, "was lost", state.loss, !any_is_open(replicas));
         pthread_mutex_unlock(&replicas->lock);
         return;
     }
@@ -144,17 +154,84 @@ void el_replicas_recover(struct el_replicas *replicas, int i) {
     tell(replicas, text);
 }
 
+// ---- short memory ----
+
+void el_replicas_trim(struct el_replicas *replicas, int i) {
+    struct el_replica *replica = replicas->replicas[i];
+    if (replica) el_replica_trim(replica);
+}
+
+// Opens the reserve for a batch that fits nowhere else; it does not take others yet.
+static int open_reserve(struct el_replicas *replicas) {
+    int status = 0;
+    pthread_mutex_lock(&replicas->lock);
+    if (!replicas->replicas[replicas->count - 1]) status = open_replica(replicas, replicas->count - 1);
+    pthread_mutex_unlock(&replicas->lock);
+    return status;
+}
+
+static int run_elsewhere(struct el_replicas *replicas, const struct el_batch_worker *worker,
+                         el_replica_fn *fn, void *context) {
+    for (int i = 0; i < replicas->count; i++) {
+        if (i == worker->group) continue;
+        if (replicas->has_reserve && i == replicas->count - 1) EL_TRY(open_reserve(replicas));
+        if (!replicas->replicas[i]) continue;
+        const int status = el_replica_run(replicas->replicas[i], worker->index, NULL, fn, context);
+        if (status != EL_ENOMEM && status != EL_ELOST) return status;
+    }
+    return el_fail_in(EL_ENOMEM, "it fits no device");
+}
+
+int el_replicas_run(struct el_replicas *replicas, const struct el_batch_worker *worker, el_replica_fn *fn,
+                    void *context) {
+    if (worker->elsewhere) return run_elsewhere(replicas, worker, fn, context);
+    return el_replica_run(replicas->replicas[worker->group], worker->index, worker->team, fn, context);
+}
+
 // ---- the replicas ----
 
+// A device that was not chosen, but could have been: of the same kind, and not tried yet. NULL: none.
+static const char *another_device(const struct el_replicas *replicas, int i) {
+    const struct el_manager_report *report = el_manager_report(replicas->options.manager);
+    bool seen = false;
+    for (int c = 0; c < report->candidate_count; c++) {
+        const struct el_candidate *candidate = &report->candidates[c];
+        if (seen && candidate->usable && !candidate->chosen && el_streq(candidate->kind, report->mode))
+            return candidate->id;
+        seen |= el_streq(candidate->id, replicas->devices[i]);
+    }
+    return NULL;
+}
+
+// Opens replica i. Where the manager was free to choose, a device without room for the model gives way to
+// the next that was not chosen.
+static int open_first(struct el_replicas *replicas, int i) {
+    int status = open_replica(replicas, i);
+    while (status == EL_ENOMEM && el_manager_report(replicas->options.manager)->is_auto) {
+        const char *other = another_device(replicas, i);
+        if (!other) return status;
+        char text[768];
+        snprintf(text, sizeof text, "%s has no room for the model (%s); %s is tried", replicas->devices[i],
+                 el_error_detail(), other);
+        tell(replicas, text);
+        replicas->devices[i] = other;
+        status = open_replica(replicas, i);
+    }
+    return status;
+}
+
 static int open_all(struct el_replicas *replicas) {
+    const struct el_manager_report *report = el_manager_report(replicas->options.manager);
     const int devices = el_manager_count(replicas->options.manager);
     for (int i = 0; i < devices; i++) {
-        char why[256];
-        int status = open_replica(replicas, i);
+        char why[512];
+        int status = open_first(replicas, i);
         if (status == 0) continue;
-        if (status != EL_ELOST) return status;
+        const bool goes_on = status == EL_ELOST || (status == EL_ENOMEM && report->is_auto);
+        if (!goes_on || is_host(replicas, i)) return status;
         snprintf(why, sizeof why, "%s", el_error_detail());
-        give_up(replicas, i, why, i == devices - 1 && !any_is_open(replicas));
+        give_up(replicas, i, status == EL_ELOST ? "was lost" : "has no room for the model", why,
+                i == devices - 1 && !any_is_open(replicas));
     }
     return any_is_open(replicas) ? 0 : el_fail(EL_ELOST, "no device is left to compute on");
 }
@@ -182,15 +259,12 @@ void el_replicas_close(struct el_replicas *replicas) {
     el_free(replicas);
 }
 
-int el_replicas_run(struct el_replicas *replicas, const struct el_batch_worker *worker, el_replica_fn *fn,
-                    void *context) {
-    return el_replica_run(replicas->replicas[worker->group], worker->index, worker->team, fn, context);
-}
-
 void el_replicas_state(struct el_replicas *replicas, int i, struct el_replica_state *ret_state) {
+    const bool is_reserve = replicas->has_reserve && i == replicas->count - 1;
     struct el_replica *replica = atomic_load(&replicas->replicas[i]);
     if (replica) {
         el_replica_state(replica, ret_state);
+        if (is_reserve && !atomic_load(&replicas->reserve_works)) ret_state->open = false;
         return;
     }
     *ret_state = (struct el_replica_state){.ops = "none"};

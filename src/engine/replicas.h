@@ -22,21 +22,25 @@ struct el_replicas_options {
     void *context;
 };
 
-// A device that is lost at the start is passed over with a notice. EL_ENOENT, EL_EUNSUPPORTED, EL_ENOMEM;
-// EL_ELOST: none is left.
+// A device that is lost at the start is passed over with a notice; so is one without room for the model,
+// where the manager was free to choose. EL_ENOENT, EL_EUNSUPPORTED, EL_ENOMEM; EL_ELOST: none is left.
 int el_replicas_open(const struct el_replicas_options *options, struct el_replicas **ret_replicas);
 void el_replicas_close(struct el_replicas *replicas); // no call may be running
 
 // A group of workers for each replica, the reserve's last; owned by the replicas.
 int el_replicas_groups(const struct el_replicas *replicas, const struct el_batch_group **ret_groups);
-// As el_replica_run, on replica worker->group.
+
+// As el_replica_run, on replica worker->group; `elsewhere`: on any other, at last on the reserve.
 int el_replicas_run(struct el_replicas *replicas, const struct el_batch_worker *worker, el_replica_fn *fn,
                     void *context);
 // Replica i has lost its device: opens it again, or gives it up; the last one hands over to the reserve.
 // The caller says to the batcher who works after it.
 void el_replicas_recover(struct el_replicas *replicas, int i);
 
-// Of replica i of 0 .. groups - 1; the reserve is not open before it is needed.
+// As el_replica_trim.
+void el_replicas_trim(struct el_replicas *replicas, int i);
+
+// Of replica i of 0 .. groups - 1; the reserve counts as open when it has taken over.
 void el_replicas_state(struct el_replicas *replicas, int i, struct el_replica_state *ret_state);
 
 #endif

@@ -300,6 +300,20 @@ size_t el_bert_bytes(const struct el_bert *bert) {
     return bytes;
 }
 
+size_t el_bert_gpu_bytes(const struct el_bert_config *config, const struct el_target *target) {
+    const enum el_precision precision = target->precision;
+    const int64_t hidden = config->hidden_size, up = config->intermediate_size;
+    const size_t row = (size_t)hidden * el_dtype_size(el_weights_dtype(target));
+    const size_t norm = 2 * el_buffer_bytes((size_t)hidden * sizeof(float)); // gamma and beta
+    const size_t tables = el_buffer_bytes((size_t)config->vocab_size * row) +
+                          el_buffer_bytes((size_t)config->max_positions * row) +
+                          el_buffer_bytes((size_t)config->type_vocab_size * row);
+    const size_t layer =
+        el_gpu_linear_bytes(precision, 3 * hidden, hidden) + el_gpu_linear_bytes(precision, hidden, hidden) +
+        el_gpu_linear_bytes(precision, up, hidden) + el_gpu_linear_bytes(precision, hidden, up) + 2 * norm;
+    return tables + norm + (size_t)config->layers * layer;
+}
+
 int64_t el_bert_parameters(const struct el_bert_config *config) {
     const int64_t hidden = config->hidden_size, up = config->intermediate_size;
     const int64_t tables = (config->vocab_size + config->max_positions + config->type_vocab_size) * hidden;

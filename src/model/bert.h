@@ -30,6 +30,9 @@ int el_bert_open(const char *dir, const struct el_bert_config *config, const str
                  struct el_team *team, struct el_bert **ret_bert);
 void el_bert_close(struct el_bert *bert);
 
+// What its weights take of a target that is a GPU.
+size_t el_bert_gpu_bytes(const struct el_bert_config *config, const struct el_target *target);
+
 size_t el_bert_bytes(const struct el_bert *bert);                // memory of the packed weights and tables
 int64_t el_bert_parameters(const struct el_bert_config *config); // weights, without a pooler
 

@@ -202,6 +202,14 @@ int el_gpu_linear_open(struct el_device *device, const struct el_tensor *weight,
     return 0;
 }
 
+size_t el_gpu_linear_bytes(enum el_precision precision, int64_t rows, int64_t columns) {
+    const size_t n = (size_t)rows, k = (size_t)columns, scales = (size_t)divide_up(columns, EL_INT8_BLOCK);
+    const size_t bias = el_buffer_bytes(n * sizeof(float));
+    if (precision == EL_PRECISION_INT8)
+        return el_buffer_bytes(n * k) + el_buffer_bytes(n * scales * sizeof(float)) + bias;
+    return el_buffer_bytes(n * k * el_dtype_size(el_gpu_dtype(precision))) + bias;
+}
+
 void el_gpu_linear_close(struct el_linear *linear) {
     el_buffer_close(&linear->gpu.weights);
     el_buffer_close(&linear->gpu.scales);

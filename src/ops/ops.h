@@ -54,5 +54,7 @@ int el_linear_open(const struct el_target *target, const struct el_tensor *weigh
                    const struct el_tensor *bias, struct el_linear **ret_linear);
 void el_linear_close(struct el_linear *linear);
 size_t el_linear_bytes(const struct el_linear *linear); // memory that it holds, on its device
+// What a layer of W [rows][columns] takes of a GPU.
+size_t el_gpu_linear_bytes(enum el_precision precision, int64_t rows, int64_t columns);
 
 #endif

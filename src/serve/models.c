@@ -107,6 +107,9 @@ static int put_model_health(struct el_str *str, const struct el_model *model) {
         info.arch, info.place.device, info.place.ops, info.precision, info.threads, info.dim, info.max_tokens,
         info.weight_bytes));
     EL_TRY(put_device_names(str, info.devices));
+    EL_TRY(el_str_printf(
+        str, ",\"batch_tokens\":%" PRIu64 ",\"current_batch_size\":%" PRIu64 ",\"oom_count\":%" PRIu64,
+        stats.batch_tokens, stats.batch_size, stats.oom_count));
     EL_TRY(el_str_printf(str, ",\"queue_inputs\":%" PRIu64 ",\"queue_tokens\":%" PRIu64, stats.queue_inputs,
                          stats.queue_tokens));
     return el_str_printf(str,

@@ -65,6 +65,9 @@ struct el_embed_stats {
     uint64_t requests, inputs, tokens, batches, failures, refused, canceled;
     uint64_t queue_inputs, queue_tokens; // waiting now
     uint64_t queue_ns, inference_ns;     // sums: waiting (per input), computing (per batch)
+    uint64_t oom_count;                  // batches that did not fit
+    uint64_t oom_halved, oom_trimmed, oom_caches_dropped, oom_moved; // what was done about it
+    uint64_t batch_tokens, batch_size; // most of one batch now: tokens, texts (0: any number)
     // Inputs found in the cache, computed, and answered by another's computing; vectors that had to go.
     uint64_t cache_hits, cache_misses, cache_coalesced, cache_evictions;
     uint64_t cache_bytes, cache_entries; // now

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "device/manager.h"
+#include "device/pool.h"
 #include "model/bert.h"
 #include "ops/ops.h"
 #include "ops/replay.h"
@@ -19,6 +20,8 @@ enum { STREAMS = 4 };
 enum {
     REPLAY_TOKENS = 512
 }; // larger batches keep a device busy longer than their launches take, and rarely come again
+
+enum { LEAST_MISSING = 2 << 20 }; // bytes; where the weights would fit, were it not for how memory is cut
 
 // One batch on its way through the model.
 struct work {
@@ -78,6 +81,26 @@ static int run_batch(void *context, const struct el_batch_worker *worker, const 
 
 // ---- the device ----
 
+// Says how many bytes are missing, behind what has failed.
+static int no_room(const struct el_embedder *embedder, const struct el_target *target) {
+    struct el_device *device = target->device;
+    const uint64_t needed = el_bert_gpu_bytes(&embedder->bert_config, target);
+    struct el_pool_stats pool;
+    uint64_t total = 0, left = UINT64_MAX;
+    el_pool_trim(device->pool);
+    el_pool_stats(device->pool, &pool);
+    char why[256];
+    snprintf(why, sizeof why, "%s", el_error_detail());
+    if (device->backend->memory(device, &total, &left) < 0) left = UINT64_MAX; // it does not tell
+    left = EL_MIN(left, pool.budget - pool.allocated);
+    const uint64_t missing = needed > left ? needed - left : LEAST_MISSING;
+    return el_fail(EL_ENOMEM,
+                   "the weights take %" PRIu64 " bytes in %s, %s has %" PRIu64 " left: %" PRIu64
+                   " bytes are missing%s (%s)",
+                   needed, el_precision_text(target->precision), device->id, left, missing,
+                   needed > left ? "" : " at least, since its memory is in pieces", why);
+}
+
 static int load_model(void *context, const struct el_target *target, void **ret_model) {
     struct el_embedder *embedder = context;
     struct el_bert *bert = NULL;
@@ -85,6 +108,7 @@ static int load_model(void *context, const struct el_target *target, void **ret_
     EL_TRY(el_team_open(embedder->threads, false, &team));
     int status = el_bert_open(embedder->path, &embedder->bert_config, target, team, &bert);
     el_team_close(team);
+    if (status == EL_ENOMEM && !el_device_is_host(target->device)) return no_room(embedder, target);
     if (status < 0) return status;
     atomic_store(&embedder->weight_bytes, el_bert_bytes(bert));
     *ret_model = bert;
@@ -103,9 +127,24 @@ static void recover(void *context, int group) {
     el_cache_drop(embedder->cache); // another device's vectors may have other bits
 }
 
+static void relieve(void *context, int group, enum el_relief relief) {
+    const struct el_embedder *embedder = context;
+    if (relief == EL_RELIEF_TRIM) el_replicas_trim(embedder->replicas, group);
+    if (relief == EL_RELIEF_CACHES) el_cache_drop(embedder->cache);
+}
+
 static void notice(void *context, const char *text) {
     const struct el_embedder *embedder = context;
     if (embedder->notice) embedder->notice(embedder->notice_context, text);
+}
+
+static void short_of_memory(void *context, int group, const char *text) {
+    struct el_embedder *embedder = context;
+    struct el_replica_state state;
+    char whole[640];
+    el_replicas_state(embedder->replicas, group, &state);
+    snprintf(whole, sizeof whole, "%s: %s", state.device, text);
+    notice(embedder, whole);
 }
 
 static int open_manager(struct el_embedder *embedder, const struct el_embedder_options *options) {
@@ -148,6 +187,9 @@ static int open_batcher(struct el_embedder *embedder, const struct el_embedder_o
         .dim = (int)embedder->bert_config.hidden_size,
         .run = run_batch,
         .recover = recover,
+        .relieve = relieve,
+        .short_of_memory = short_of_memory,
+        .has_elsewhere = group_count > 1,
         .context = embedder,
         .done = el_embed_sequence_done,
     };
@@ -264,11 +306,26 @@ int el_embedder_count_tokens(struct el_embedder *embedder, const struct el_text 
     return 0;
 }
 
+// The first replica in use stands for all; without any, the first.
+static int first_open(const struct el_embedder *embedder) {
+    const struct el_batch_group *groups;
+    const int count = el_replicas_groups(embedder->replicas, &groups);
+    for (int i = 0; i < count; i++) {
+        struct el_replica_state state;
+        el_replicas_state(embedder->replicas, i, &state);
+        if (state.open) return i;
+    }
+    return 0;
+}
+
 void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats *ret_stats) {
     const struct el_embed_counters *counters = &embedder->counters;
     struct el_batcher_stats batcher;
     struct el_cache_stats cache;
+    const struct el_ladder_counts *ladder = el_batcher_ladder(embedder->batcher);
+    struct el_batch_group_stats group;
     el_batcher_stats(embedder->batcher, &batcher);
+    el_batcher_group_stats(embedder->batcher, first_open(embedder), &group);
     el_cache_stats(embedder->cache, &cache);
     *ret_stats = (struct el_embed_stats){
         .requests = counters->requests,
@@ -282,6 +339,13 @@ void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats
         .queue_tokens = (uint64_t)batcher.queued_tokens,
         .queue_ns = batcher.queue_ns,
         .inference_ns = batcher.compute_ns,
+        .oom_count = ladder->out_of_memory,
+        .oom_halved = ladder->halved,
+        .oom_trimmed = ladder->trimmed,
+        .oom_caches_dropped = ladder->caches_dropped,
+        .oom_moved = ladder->moved,
+        .batch_tokens = (uint64_t)group.limits.tokens,
+        .batch_size = (uint64_t)group.limits.sequences,
         .cache_hits = cache.hits,
         .cache_misses = cache.misses,
         .cache_coalesced = cache.coalesced,
@@ -315,17 +379,16 @@ void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_his
     el_histogram_read(histogram_of(embedder, which), ret_histogram);
 }
 
-// The first replica that is open stands for all; without any, the first.
 static void read_places(const struct el_embedder *embedder, struct el_embed_info *info) {
     const struct el_batch_group *groups;
     const int count = el_replicas_groups(embedder->replicas, &groups);
     size_t used = 0;
-    el_replicas_state(embedder->replicas, 0, &info->place);
+    el_replicas_state(embedder->replicas, first_open(embedder), &info->place);
     for (int i = 0; i < count; i++) {
         struct el_replica_state state;
         el_replicas_state(embedder->replicas, i, &state);
         if (!state.open) continue;
-        if (info->place_count++ == 0) info->place = state;
+        info->place_count++;
         if (used < sizeof info->devices)
             used += (size_t)snprintf(info->devices + used, sizeof info->devices - used, "%s%s",
                                      used > 0 ? "," : "", state.device);

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -169,7 +170,7 @@ static void short_memory_halves(void **state) {
     assert_true(machine.failures > 0);
     struct el_batcher_stats stats;
     el_batcher_stats(batcher, &stats);
-    assert_int_equal(stats.halved, machine.failures);
+    assert_int_equal(el_batcher_ladder(batcher)->halved, machine.failures);
     el_batcher_close(batcher);
 }
 
@@ -246,6 +247,138 @@ static void waiting_gathers_company(void **state) {
     el_batcher_drain(batcher);
     check_items(4);
     assert_int_equal(machine.runs, 1);
+    el_batcher_close(batcher);
+}
+
+// ---- the ladder ----
+
+// A machine whose memory other things hold, until they give it back.
+struct crowded {
+    struct machine machine; // first: add_ids takes it
+    int trims, cache_drops, notices;
+    int fits_after_trim, fits_after_caches, fits_elsewhere; // sequences
+    int moved;
+    char notice[512];
+};
+
+static int run_crowded(void *context, const struct el_batch_worker *worker, const struct el_batch *batch,
+                       float *vectors) {
+    struct crowded *crowded = context;
+    if (!worker->elsewhere) return add_ids(&crowded->machine, worker, batch, vectors);
+    struct machine other = {.largest = crowded->fits_elsewhere};
+    crowded->moved++;
+    return add_ids(&other, worker, batch, vectors);
+}
+
+static void relieve_crowded(void *context, int group, enum el_relief relief) {
+    struct crowded *crowded = context;
+    assert_int_equal(group, 0);
+    if (relief == EL_RELIEF_TRIM) {
+        crowded->trims++;
+        crowded->machine.largest = EL_MAX(crowded->machine.largest, crowded->fits_after_trim);
+    } else {
+        crowded->cache_drops++;
+        crowded->machine.largest = EL_MAX(crowded->machine.largest, crowded->fits_after_caches);
+    }
+}
+
+static void note_crowded(void *context, int group, const char *text) {
+    struct crowded *crowded = context;
+    assert_int_equal(group, 0);
+    crowded->notices++;
+    snprintf(crowded->notice, sizeof crowded->notice, "%s", text);
+}
+
+// 16 sequences of 2 tokens are a batch.
+static struct el_batcher *open_crowded(struct crowded *crowded) {
+    static const struct el_batch_group group = {.workers = 1};
+    const struct el_batcher_options options = {.groups = &group,
+                                               .group_count = 1,
+                                               .dim = 1,
+                                               .run = run_crowded,
+                                               .relieve = relieve_crowded,
+                                               .short_of_memory = note_crowded,
+                                               .has_elsewhere = true,
+                                               .context = crowded,
+                                               .done = item_done};
+    struct el_batcher *batcher = NULL;
+    assert_int_equal(el_batcher_open(&options, &batcher), 0);
+    el_batcher_resize(batcher, 0, 1, BUDGET);
+    return batcher;
+}
+
+static void put_pairs(struct el_batcher *batcher, int count) {
+    make_items(items, (size_t)count, NULL);
+    for (int i = 0; i < count; i++)
+        items[i].sequence.count = 2;
+    assert_int_equal(put(batcher, &items[0], (size_t)count, 2 * count), 0);
+    el_batcher_drain(batcher);
+}
+
+static void the_ladder_is_climbed_step_by_step(void **state) {
+    (void)state;
+    static const struct {
+        struct crowded machine;
+        int halved, trims, cache_drops, moved;
+    } cases[] = {
+        {{.machine = {.largest = 16}}, 0, 0, 0, 0},
+        {{.machine = {.largest = 8}}, 1, 0, 0, 0},
+        {{.machine = {.largest = 2}}, 7, 0, 0, 0},
+        {{.machine = {.largest = 1}, .fits_after_trim = 2}, 7, 1, 0, 0},
+        {{.machine = {.largest = 1}, .fits_after_caches = 2}, 7, 1, 1, 0},
+        {{.machine = {.largest = 1}, .fits_elsewhere = 16}, 7, 8, 8, 8},
+        {{.machine = {.largest = 1}, .fits_elsewhere = 0}, 15, 8, 8, 8}, // then one by one
+        {{.machine = {.largest = 0}, .fits_elsewhere = 1}, 15, 24, 24, 24},
+    };
+    for (size_t i = 0; i < EL_COUNT(cases); i++) {
+        struct crowded crowded = cases[i].machine;
+        struct el_batcher *batcher = open_crowded(&crowded);
+        put_pairs(batcher, 16);
+        check_items(16);
+        const struct el_ladder_counts *counts = el_batcher_ladder(batcher);
+        assert_int_equal(counts->halved, cases[i].halved);
+        assert_int_equal(counts->trimmed, cases[i].trims);
+        assert_int_equal(crowded.trims, cases[i].trims);
+        assert_int_equal(counts->caches_dropped, cases[i].cache_drops);
+        assert_int_equal(crowded.cache_drops, cases[i].cache_drops);
+        assert_int_equal(counts->moved, cases[i].moved);
+        assert_int_equal(crowded.moved, cases[i].moved);
+        assert_int_equal(crowded.notices, cases[i].halved > 0);
+        assert_int_equal(counts->out_of_memory > 0, cases[i].halved > 0);
+        el_batcher_close(batcher);
+    }
+}
+
+static int64_t largest_batch(struct el_batcher *batcher) {
+    struct el_batch_group_stats stats;
+    el_batcher_group_stats(batcher, 0, &stats);
+    return stats.limits.tokens;
+}
+
+static void batches_grow_again(void **state) {
+    (void)state;
+    struct crowded crowded = {.machine = {.largest = 4}};
+    struct el_batcher *batcher = open_crowded(&crowded);
+    put_pairs(batcher, 16);
+    assert_int_equal(largest_batch(batcher), BUDGET / 4);
+    assert_non_null(strstr(crowded.notice, "16 texts with 32 tokens (16 sequences do not fit)"));
+    assert_non_null(strstr(crowded.notice, "8 tokens at most"));
+    crowded.machine.largest = MANY; // memory is free again
+    put_pairs(batcher, 4 * 63);
+    assert_int_equal(largest_batch(batcher), BUDGET / 4);
+    put_pairs(batcher, 4);
+    assert_int_equal(largest_batch(batcher), BUDGET / 2);
+    crowded.machine.largest = 7; // a second time, but the same shortage: nothing is told
+    put_pairs(batcher, 8);
+    assert_int_equal(crowded.notices, 1);
+    assert_int_equal(largest_batch(batcher), BUDGET / 4);
+    crowded.machine.largest = MANY;
+    put_pairs(batcher, 4 * 64 + 8 * 64);
+    assert_int_equal(largest_batch(batcher), BUDGET);
+    crowded.machine.largest = 8;
+    put_pairs(batcher, 16);
+    assert_int_equal(crowded.notices, 2);
+    check_items(16);
     el_batcher_close(batcher);
 }
 
@@ -349,6 +482,12 @@ static void put_many(struct fleet *fleet) {
     el_batcher_drain(fleet->batcher);
 }
 
+static uint64_t tokens_of(struct fleet *fleet, int group) {
+    struct el_batch_group_stats stats;
+    el_batcher_group_stats(fleet->batcher, group, &stats);
+    return stats.tokens;
+}
+
 static void all_devices_take_their_share(void **state) {
     (void)state;
     struct fleet fleet = {.lives = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}};
@@ -359,9 +498,9 @@ static void all_devices_take_their_share(void **state) {
     for (int i = 0; i < MANY; i++)
         sum -= (uint64_t)items[i].sequence.count;
     for (int i = 0; i <= DEVICES; i++)
-        sum += el_batcher_group_tokens(fleet.batcher, i);
+        sum += tokens_of(&fleet, i);
     assert_int_equal(sum, 0);
-    assert_int_equal(el_batcher_group_tokens(fleet.batcher, SPARE), 0);
+    assert_int_equal(tokens_of(&fleet, SPARE), 0);
     el_batcher_close(fleet.batcher);
 }
 
@@ -401,7 +540,7 @@ static void the_spare_takes_over(void **state) {
     struct el_batcher_stats stats;
     el_batcher_stats(fleet.batcher, &stats);
     assert_true(stats.returned > 0);
-    assert_true(el_batcher_group_tokens(fleet.batcher, SPARE) > 0);
+    assert_true(tokens_of(&fleet, SPARE) > 0);
     el_batcher_close(fleet.batcher);
 }
 
@@ -444,6 +583,8 @@ int main(void) {
         cmocka_unit_test(dropped_sequences_are_not_computed),
         cmocka_unit_test(close_finishes_what_is_queued),
         cmocka_unit_test(waiting_gathers_company),
+        cmocka_unit_test(the_ladder_is_climbed_step_by_step),
+        cmocka_unit_test(batches_grow_again),
         cmocka_unit_test(producers_do_not_lose_each_other),
         cmocka_unit_test(all_devices_take_their_share),
         cmocka_unit_test(a_small_batch_is_shared),
