@@ -233,6 +233,8 @@ static int put_stats(struct el_str *str, const struct readings *readings) {
          AT(oom_moved), 1, false},
         {"eleanor_batch_tokens", "gauge", "Most tokens of one batch now; less while memory is short",
          AT(batch_tokens), 1, false},
+        {"eleanor_current_batch_size", "gauge", "Most texts of one batch now; 0: as many as its tokens allow",
+         AT(batch_size), 1, false},
         {"eleanor_requests_failed_total", "counter", "Requests whose computation failed", AT(failures), 1,
          false},
         {"eleanor_inference_seconds_total", "counter", "Seconds of computing, over all threads",
