@@ -242,7 +242,8 @@ int64_t el_vector_file_count(const struct el_vector_file *file) {
 }
 
 const float *el_vector_file_rows(const struct el_vector_file *file) {
-    return file->map ? (const float *)((const uint8_t *)file->map + HEAD_SIZE) : NULL;
+    const void *rows = file->map ? (const uint8_t *)file->map + HEAD_SIZE : NULL;
+    return rows;
 }
 
 uint64_t el_vector_file_bytes(const struct el_vector_file *file) {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making, locking and removing the folder of an index.
+#include "index/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "index/documents.h"
+#include "index/index.h"
+
+#define VECTORS "vectors."
+
+int el_index_vector_path(const char *folder, int64_t generation, char **ret_path) {
+    char name[64];
+    snprintf(name, sizeof name, VECTORS "%" PRId64, generation);
+    return el_path_join(folder, name, ret_path);
+}
+
+int el_index_check(const char *folder) {
+    char *path el_auto_free = NULL;
+    EL_TRY(el_path_join(folder, EL_INDEX_DOCUMENTS, &path));
+    if (el_path_exists(path)) return 0;
+    if (!el_path_exists(folder)) return el_fail(EL_ENOENT, "there is no index in %s", folder);
+    return el_fail(EL_EFORMAT, "%s is no index: there is no %s in it", folder, EL_INDEX_DOCUMENTS);
+}
+
+int el_index_lock(const char *folder, int *ret_lock) {
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return el_fail(EL_EIO, "cannot open %s: %s", folder, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        const bool taken = errno == EWOULDBLOCK;
+        int status =
+            taken ? el_fail(EL_EBUSY, "%s is being written by another; try again when it is done", folder)
+                  : el_fail(EL_EIO, "cannot lock %s: %s", folder, strerror(errno));
+        close(fd);
+        return status;
+    }
+    *ret_lock = fd;
+    return 0;
+}
+
+// Calls `visit` with the path of each thing in the folder.
+static int each_file(const char *folder, int (*visit)(void *context, const char *path), void *context) {
+    DIR *stream = opendir(folder);
+    if (!stream) return el_fail(EL_EIO, "cannot read %s: %s", folder, strerror(errno));
+    int status = 0;
+    for (const struct dirent *entry; status == 0 && (entry = readdir(stream));) {
+        char *path el_auto_free = NULL;
+        if (el_streq(entry->d_name, ".") || el_streq(entry->d_name, "..")) continue;
+        status = el_path_join(folder, entry->d_name, &path);
+        if (status == 0) status = visit(context, path);
+    }
+    closedir(stream);
+    return status;
+}
+
+static int add_bytes(void *context, const char *path) {
+    struct stat info;
+    if (stat(path, &info) == 0) *(uint64_t *)context += (uint64_t)info.st_size; // it may be gone by now
+    return 0;
+}
+
+int el_index_folder_bytes(const char *folder, uint64_t *ret_bytes) {
+    uint64_t bytes = 0;
+    EL_TRY(each_file(folder, add_bytes, &bytes));
+    *ret_bytes = bytes;
+    return 0;
+}
+
+static int sweep_file(void *context, const char *path) {
+    const char *kept = context, *name = strrchr(path, '/') + 1;
+    const size_t length = strlen(kept);
+    const bool is_kept = el_starts_with(path, kept) && (!path[length] || el_streq(path + length, ".log"));
+    if (el_starts_with(name, VECTORS) && !is_kept) unlink(path);
+    return 0;
+}
+
+void el_index_sweep(const char *folder, int64_t generation) {
+    char *kept el_auto_free = NULL;
+    if (el_index_vector_path(folder, generation, &kept) == 0) each_file(folder, sweep_file, kept);
+}
+
+static int remove_file(void *context, const char *path) {
+    (void)context;
+    return unlink(path) == 0 || errno == ENOENT
+               ? 0
+               : el_fail(EL_EIO, "cannot remove %s: %s", path, strerror(errno));
+}
+
+static int remove_folder(const char *folder) {
+    EL_TRY(each_file(folder, remove_file, NULL));
+    return rmdir(folder) == 0 ? 0 : el_fail(EL_EIO, "cannot remove %s: %s", folder, strerror(errno));
+}
+
+// The folder under a name beside it, so that it goes, or comes, at once.
+static int name_beside(const char *folder, char **ret_path) {
+    el_auto(el_str_done) struct el_str path = {0};
+    const char *name = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder;
+    EL_TRY(el_str_printf(&path, "%.*s.%s.%ld", (int)(name - folder), folder, name, (long)getpid()));
+    *ret_path = el_steal(path.data);
+    return 0;
+}
+
+int el_index_delete(const char *folder) {
+    char *gone el_auto_free = NULL;
+    int lock;
+    EL_TRY(el_index_check(folder));
+    EL_TRY(name_beside(folder, &gone));
+    EL_TRY(el_index_lock(folder, &lock));
+    int status = rename(folder, gone) == 0 ? remove_folder(gone)
+                                           : el_fail(EL_EIO, "cannot rename %s: %s", folder, strerror(errno));
+    close(lock);
+    return status;
+}
+
+static int fill_folder(const char *folder, const struct el_vector_facts *facts) {
+    char *vectors el_auto_free = NULL, *documents el_auto_free = NULL;
+    struct el_vector_file *file = NULL;
+    EL_TRY(el_index_vector_path(folder, 1, &vectors));
+    EL_TRY(el_path_join(folder, EL_INDEX_DOCUMENTS, &documents));
+    EL_TRY(el_vector_file_create(vectors, facts, &file));
+    el_vector_file_close(file);
+    EL_TRY(el_documents_create(documents));
+    return el_sync_folder(folder);
+}
+
+static int appear(const char *made, const char *folder) {
+    if (rename(made, folder) == 0) return 0;
+    if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
+        return el_fail(EL_EINVAL, "%s is there already", folder);
+    return el_fail(EL_EIO, "cannot rename a new folder to %s: %s", folder, strerror(errno));
+}
+
+int el_index_create(const char *folder, const struct el_vector_facts *facts) {
+    char *made el_auto_free = NULL;
+    EL_TRY(name_beside(folder, &made));
+    EL_TRY(el_mkdirs(made));
+    int status = fill_folder(made, facts);
+    if (status == 0) status = appear(made, folder);
+    if (status < 0 && el_path_exists(made)) {
+        char detail[512];
+        snprintf(detail, sizeof detail, "%s", el_error_detail());
+        remove_folder(made);
+        return el_fail_copy(status, detail);
+    }
+    return status;
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The folder of an index: what lies in it, its making, its lock and its removal.
+#ifndef EL_INDEX_FOLDER_H
+#define EL_INDEX_FOLDER_H
+
+#include <stdint.h>
+
+#define EL_INDEX_DOCUMENTS "documents.db"
+
+// FOLDER/vectors.GENERATION as a new string.
+int el_index_vector_path(const char *folder, int64_t generation, char **ret_path);
+
+// 0 when there is an index: EL_ENOENT, EL_EFORMAT.
+int el_index_check(const char *folder);
+// Takes the folder for the one that may write, until *ret_lock is closed. EL_EBUSY, EL_EIO.
+int el_index_lock(const char *folder, int *ret_lock);
+// Removes vector files that a crash has left: all but those of `generation`.
+void el_index_sweep(const char *folder, int64_t generation);
+// Bytes of all files.
+int el_index_folder_bytes(const char *folder, uint64_t *ret_bytes);
+
+#endif

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// An index: a folder with a vector file and the database of its documents. The whole loop:
+//
+//     el_index_create(folder, &facts);
+//     el_index_open(folder, true, &index);
+//     el_index_put(index, documents, count, vectors);              // 0: they are there for good, all of them
+//     el_index_search(index, query, 10, NULL, &answer);
+//     el_index_answer_done(&answer);
+//     el_index_close(index);
+//
+// A change is in the vector file before the transaction that tells of it, so a crash leaves it done or not
+// done. One handle may write at a time, in all processes, which a lock on the folder sees to; any number may
+// read meanwhile, each search seeing one state of the whole. A handle is for any thread, one call at a time.
+#ifndef EL_INDEX_INDEX_H
+#define EL_INDEX_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/siphash.h"
+#include "base/thread.h"
+#include "eleanor/eleanor.h"
+#include "index/file.h"
+
+enum { EL_INDEX_ID_SIZE = 4096 }; // bytes of a document's id, at most
+
+struct el_index;
+
+// Makes a folder with an empty index; it appears whole or not at all. EL_EINVAL (there is one; facts that
+// can't be), EL_EIO, EL_ENOMEM.
+int el_index_create(const char *folder, const struct el_vector_facts *facts);
+// EL_ENOENT, EL_EBUSY (`writable`: another one writes), EL_ECHECKSUM, EL_EFORMAT, EL_EUNSUPPORTED, EL_EIO,
+// EL_ENOMEM.
+int el_index_open(const char *folder, bool writable, struct el_index **ret_index);
+void el_index_close(struct el_index *index);
+// Removes the folder. EL_ENOENT, EL_EBUSY, EL_EIO; what is no index is left alone: EL_EFORMAT.
+int el_index_delete(const char *folder);
+
+const struct el_vector_facts *el_index_facts(const struct el_index *index);
+
+struct el_index_document {
+    const char *id;              // 1 .. EL_INDEX_ID_SIZE bytes: a path, a key of the client's
+    const char *metadata;        // JSON, or NULL
+    struct el_hash128 hash;      // of its content
+    int64_t chunks;              // parts, each with a vector
+    const struct el_text *texts; // [chunks]; NULL: not kept
+};
+
+// Adds documents, or replaces those that have the same id: all, or on failure none. `vectors` are those of
+// the chunks, one document after the other, [sum of chunks][dim]. EL_EINVAL names the document: an id that
+// can't be, a vector that is not finite or, by cosine, has no direction. EL_EIO (a full disk), EL_EBUSY,
+// EL_ENOMEM.
+int el_index_put(struct el_index *index, const struct el_index_document *documents, size_t count,
+                 const float *vectors);
+// Removes documents by id, all or none; ids that are not there count for nothing.
+int el_index_remove(struct el_index *index, const char *const *ids, size_t count, int64_t *ret_removed);
+
+// The hash of a content, by a key of this index alone: who does not know it can't make two contents alike.
+struct el_hash128 el_index_hash(const struct el_index *index, const void *bytes, size_t size);
+// 1 and the hash when there is a document of that id, else 0.
+int el_index_find(struct el_index *index, const char *id, struct el_hash128 *ret_hash);
+// Calls `visit` with each id that begins with `prefix`, until it is negative; it may not call the index.
+int el_index_each(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),
+                  void *context);
+
+struct el_index_hit {
+    float score;          // larger is nearer: inner product, cosine, minus the squared distance
+    const char *id;       // of the document
+    int64_t part;         // chunk of it, from 0
+    const char *text;     // of the chunk, or NULL
+    size_t text_length;   // bytes
+    const char *metadata; // of the document, or NULL
+};
+struct el_index_answer {
+    struct el_index_hit *hits; // best first
+    size_t count;              // k, or all there are
+    struct el_arena arena;     // holds all of it
+};
+// The k chunks that are nearest to query[dim]. EL_EINVAL: k < 1, or a query as el_index_put refuses vectors.
+int el_index_search(struct el_index *index, const float *query, int k, struct el_team *team,
+                    struct el_index_answer *ret_answer);
+void el_index_answer_done(struct el_index_answer *answer);
+
+struct el_index_stats {
+    int64_t documents, chunks;
+    int64_t dead;   // rows that compaction frees
+    uint64_t bytes; // of all files
+};
+int el_index_stats(struct el_index *index, struct el_index_stats *ret_stats);
+
+// Writes the vector file anew without the rows that no document has any more, beside the old one, which
+// readers may still have. EL_ECHECKSUM when the old one is damaged; on failure all is as before.
+int el_index_compact(struct el_index *index);
+// Holds every vector against its sum, and the documents against the vectors. EL_ECHECKSUM, EL_EFORMAT.
+int el_index_verify(struct el_index *index);
+
+#endif
