@@ -101,6 +101,7 @@ static size_t docs_of_round(const struct measuring *measuring, int64_t batch_siz
 
 static int measure(struct measuring *measuring, struct el_embedder *embedder, int64_t batch_size) {
     double seconds[EL_BENCH_ROUNDS];
+    struct el_embed_stats stats;
     const size_t rounds = (size_t)measuring->options->rounds;
     if (measuring->rate <= 0) {
         EL_TRY(el_bench_time(embedder, &measuring->texts, 8, 1, seconds));
@@ -109,6 +110,8 @@ static int measure(struct measuring *measuring, struct el_embedder *embedder, in
     const size_t docs = docs_of_round(measuring, batch_size);
     EL_TRY(el_bench_time(embedder, &measuring->texts, docs, rounds, seconds));
     json_t *row = el_bench_row(batch_size, docs, seconds, rounds);
+    el_embedder_stats(embedder, &stats);
+    json_object_set_new(row, "oom_count", json_integer((json_int_t)stats.oom_count));
     measuring->rate = json_number_value(json_object_get(row, "docs_per_second"));
     measuring->best = EL_MAX(measuring->best, measuring->rate * 60);
     json_array_append_new(measuring->rows, row);

@@ -80,9 +80,10 @@ void el_bench_print_head(const json_t *result) {
 void el_bench_print_row(const json_t *row) {
     char size[24] = "own";
     if (number_of(row, "batch_size") > 0) snprintf(size, sizeof size, "%.0f", number_of(row, "batch_size"));
-    printf("%8s %12.1f %12.1f %12.0f %10.3f %6.1f %%\n", size, number_of(row, "docs_per_second"),
+    printf("%8s %12.1f %12.1f %12.0f %10.3f %6.1f %%%s\n", size, number_of(row, "docs_per_second"),
            number_of(row, "best_docs_per_second"), number_of(row, "docs_per_minute"),
-           number_of(row, "ms_per_doc"), number_of(row, "spread_pct"));
+           number_of(row, "ms_per_doc"), number_of(row, "spread_pct"),
+           number_of(row, "oom_count") > 0 ? "  did not fit into the memory: computed in parts" : "");
     fflush(stdout);
 }
 

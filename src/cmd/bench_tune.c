@@ -77,12 +77,16 @@ static int try_tokens(void *context, int64_t tokens, struct el_batch_trial *ret_
     struct tuner *tuner = context;
     struct el_embedder *embedder = NULL;
     struct el_batch_trial trial;
+    struct el_embed_stats stats;
     trim_memory(tuner->model.manager);
     EL_TRY(el_bench_embedder_open(&tuner->model, 0, tokens, &embedder));
     int status = time_batches(tuner, embedder, tokens, &trial.rate);
     trial.memory = memory_share(tuner->model.manager);
+    el_embedder_stats(embedder, &stats);
     el_embedder_close(embedder);
     if (status < 0) return status;
+    if (stats.oom_count > 0) // it was computed all the same, in parts
+        return el_fail(EL_ENOMEM, "batches of %" PRId64 " tokens do not fit into the memory", tokens);
     json_array_append_new(tuner->trials,
                           json_pack("{s:I, s:f, s:f}", "batch_tokens", (json_int_t)tokens, "docs_per_second",
                                     trial.rate, "memory_pct", trial.memory * 100));

@@ -71,7 +71,8 @@ void el_doctor_info(struct el_doctor *doctor, struct el_manager *manager, const 
     struct el_backend_info info = {
         .config = doctor->config,
         .model = doctor->config->model.count ? doctor->config->model.item[0] : NULL,
-        .device = el_manager_candidate(manager, 0),
+        .device_id = el_manager_candidate(manager, 0)->id,
+        .device = &el_manager_candidate(manager, 0)->facts,
         .device_count = el_manager_count(manager),
         .health = health->count > 0 ? &health->devices[0] : NULL,
     };

@@ -53,15 +53,21 @@ static int put_memory(const struct el_backend_info *info, bool is_gpu, struct el
     const double used = nvml   ? (double)health->reading.value[EL_GPU_MEMORY_USED]
                         : pool ? health->memory.allocated_mb * 0x1p20
                                : 0;
-    EL_TRY(put_gb(json, "vram_gb", is_gpu && info->device->facts.memory > 0,
-                  (double)info->device->facts.memory));
+    EL_TRY(put_gb(json, "vram_gb", is_gpu && info->device->memory > 0, (double)info->device->memory));
     EL_TRY(put_gb(json, "vram_used_gb", nvml || pool, used));
     return put_gb(json, "vram_reserved_gb", pool, pool ? health->memory.reserved_mb * 0x1p20 : 0);
 }
 
+// "cuda" of "cuda:0".
+static bool is_kind(const struct el_backend_info *info, const char *kind) {
+    const size_t length = strlen(kind);
+    return el_starts_with(info->device_id, kind) &&
+           (info->device_id[length] == ':' || !info->device_id[length]);
+}
+
 static int put_gpu(const struct el_backend_info *info, struct el_str *json) {
-    const struct el_device_facts *facts = &info->device->facts;
-    const bool is_gpu = !el_streq(info->device->kind, "cpu"), is_cuda = el_streq(info->device->kind, "cuda");
+    const struct el_device_facts *facts = info->device;
+    const bool is_gpu = !is_kind(info, "cpu"), is_cuda = is_kind(info, "cuda");
     char capability[16] = "";
     if (is_cuda)
         snprintf(capability, sizeof capability, "%d.%d", facts->capability / 10, facts->capability % 10);
@@ -79,8 +85,9 @@ static int put_gpu(const struct el_backend_info *info, struct el_str *json) {
 
 int el_backend_info_put_json(const struct el_backend_info *info, struct el_str *json) {
     EL_TRY(el_str_putc(json, '{'));
-    EL_TRY(put_text(json, "backend", info->device->kind));
-    EL_TRY(put_text(json, "device", info->device->id));
+    EL_TRY(
+        el_str_printf(json, "\"backend\": \"%.*s\", ", (int)strcspn(info->device_id, ":"), info->device_id));
+    EL_TRY(put_text(json, "device", info->device_id));
     EL_TRY(put_text(json, "model", info->model));
     EL_TRY(put_count(json, "embedding_dim", info->embedding_dim));
     EL_TRY(put_count(json, "batch_size", info->batch_size));

@@ -18,7 +18,8 @@ struct el_backend_info {
     int64_t batch_tokens;     // of one packed batch; 0: not known
     const char *batch_source; // "set", "tuned", "formula", "default"; NULL: not known
     uint64_t oom_count;       // times that a batch did not fit
-    const struct el_candidate *device;     // that it is on
+    const char *device_id;    // "cuda:0"
+    const struct el_device_facts *device;
     int device_count;                      // of these devices
     const struct el_device_health *health; // of the device, as it was just seen; NULL: not known
 };

@@ -190,6 +190,12 @@ void el_exchange_completed(void *server, struct MHD_Connection *connection, void
     el_free(exchange);
 }
 
+void el_exchange_reply_json(struct el_exchange *exchange, int http_status, int status) {
+    exchange->reply.status = http_status;
+    exchange->reply.media_type = EL_MEDIA_JSON;
+    if (status < 0) el_fault_from_status(&exchange->fault, status, NULL);
+}
+
 // ---- while it works ----
 
 void el_exchange_cancel(struct el_exchange *exchange) {

@@ -54,6 +54,9 @@ struct el_exchange {
     struct el_exchange *next;
 };
 
+// A JSON reply, or its fault when `status` says that there was no memory for it.
+void el_exchange_reply_json(struct el_exchange *exchange, int http_status, int status);
+
 // The client is gone: whatever has not been computed is dropped.
 void el_exchange_cancel(struct el_exchange *exchange);
 

@@ -137,6 +137,10 @@ class Facts(HttpTest):
         self.assertEqual(health["status"], "ok")
         self.assertEqual([(m["name"], m["loaded"], m["arch"]) for m in health["models"]], [(self.name, True, "bert")])
         self.assertGreater(health["models"][0]["weight_bytes"], 0)
+        info = health["models"][0]["info"]
+        self.assertEqual((info["backend"], info["model"], info["oom_count"]), ("cpu", self.name, 0))
+        self.assertEqual(info["batch_size"], info["max_batch_size"])
+        self.assertEqual((info["batch_tokens"], info["gpu_name"]), (128, None))
 
     def test_the_page(self):
         answer = self.server.ask("GET", "/")
