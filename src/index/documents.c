@@ -67,8 +67,7 @@ static const char *const sql[STATEMENTS] = {
     [PASSAGE] =
         "SELECT id, part, text, metadata FROM chunks JOIN documents ON number = document WHERE row = ?",
     [EACH] = "SELECT id FROM documents WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id",
-    [COUNT] = "SELECT * FROM (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks), (SELECT "
-              "count(*) FROM dead)",
+    [COUNT] = "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks), count(*) FROM dead",
     [EACH_DEAD] = "SELECT row FROM dead ORDER BY row",
     [LOWER] = "UPDATE chunks SET row = row - ?3 WHERE row BETWEEN ?1 AND ?1 + ?2 - 1",
     [FORGET_DEAD] = "DELETE FROM dead",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The library's bulk call: texts go in by chunks, so that one is tokenised while others compute.
+// Bulk calls: texts go in by chunks, so that one is tokenised while others compute.
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,8 +42,7 @@ static void chunk_done(void *context, struct el_embed_request *request, int stat
 }
 
 static int submit_chunk(struct el_embedder *embedder, const struct el_text *texts, size_t count,
-                        struct chunk *chunk) {
-    static const struct el_embed_options options = {.allow_empty = true};
+                        const struct el_embed_options *options, struct chunk *chunk) {
     el_auto_free struct el_embed_input *inputs = NULL;
     struct el_embed_request *request = NULL;
     EL_TRY(el_zalloc(count, sizeof *inputs, &inputs));
@@ -52,7 +51,7 @@ static int submit_chunk(struct el_embedder *embedder, const struct el_text *text
     pthread_mutex_lock(&chunk->bulk->lock);
     chunk->bulk->waiting++;
     pthread_mutex_unlock(&chunk->bulk->lock);
-    int status = el_embed_submit(embedder, inputs, count, &options, chunk_done, chunk, &request, NULL);
+    int status = el_embed_submit(embedder, inputs, count, options, chunk_done, chunk, &request, NULL);
     if (status < 0) {
         pthread_mutex_lock(&chunk->bulk->lock);
         chunk->bulk->waiting--;
@@ -69,7 +68,8 @@ static int wait_for_chunks(struct bulk *bulk) {
     return bulk->status < 0 ? el_fail_copy(bulk->status, bulk->detail) : 0;
 }
 
-int el_embed(struct el_embedder *embedder, const struct el_text *texts, size_t count, float *vectors) {
+int el_embed_all(struct el_embedder *embedder, const struct el_text *texts, size_t count,
+                 const struct el_embed_options *options, float *vectors) {
     const size_t dim = (size_t)el_embedder_dim(embedder), chunks = (count + CHUNK - 1) / CHUNK;
     el_auto_free struct chunk *chunk = NULL;
     struct bulk bulk = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -78,10 +78,15 @@ int el_embed(struct el_embedder *embedder, const struct el_text *texts, size_t c
     for (size_t i = 0; i < chunks && status == 0; i++) {
         const size_t first = i * CHUNK;
         chunk[i] = (struct chunk){.bulk = &bulk, .vectors = vectors + first * dim};
-        status = submit_chunk(embedder, texts + first, EL_MIN(count - first, CHUNK), &chunk[i]);
+        status = submit_chunk(embedder, texts + first, EL_MIN(count - first, CHUNK), options, &chunk[i]);
     }
     char detail[256];
     snprintf(detail, sizeof detail, "%s", el_error_detail());
     int waited = wait_for_chunks(&bulk);
     return status < 0 ? el_fail_copy(status, detail) : waited;
+}
+
+int el_embed(struct el_embedder *embedder, const struct el_text *texts, size_t count, float *vectors) {
+    static const struct el_embed_options options = {.allow_empty = true};
+    return el_embed_all(embedder, texts, count, &options, vectors);
 }

@@ -43,6 +43,11 @@ int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *i
                     const struct el_embed_options *options, el_embed_done_fn *done, void *context,
                     struct el_embed_request **ret_request, int64_t *ret_retry_ms /* may be NULL */);
 
+// el_embed with options (`dimensions` 0): waits until all texts have their vectors, [count][dim]. Its codes
+// and those of el_embed_submit.
+int el_embed_all(struct el_embedder *embedder, const struct el_text *texts, size_t count,
+                 const struct el_embed_options *options, float *vectors);
+
 // What el_embed_submit asks first: 0, or EL_EBUSY (*ret_retry_ms, which may be NULL, as there; counted as
 // refused) or EL_ESHUTDOWN. For a server that refuses before it has read a request. Any thread.
 int el_embedder_admit(struct el_embedder *embedder, int64_t *ret_retry_ms);

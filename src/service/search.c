@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Search by meaning: names to folders, texts to chunks to vectors.
+#include "service/search.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fts.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "service/chunk.h"
+#include "service/embedder.h"
+
+// ---- names ----
+
+static bool is_name(const char *name) {
+    enum { LONGEST = 100 };
+    const size_t length = strlen(name);
+    if (length > LONGEST || !isalnum((unsigned char)*name)) return false;
+    for (const char *p = name; *p; p++)
+        if (!isalnum((unsigned char)*p) && *p != '-' && *p != '_') return false;
+    return true;
+}
+
+int el_search_name_check(const char *name) {
+    if (is_name(name)) return 0;
+    return el_fail(EL_EINVAL,
+                   "\"%.120s\" is no name of an index: 1 to 100 letters, digits, '-' and '_', the first a "
+                   "letter or a digit",
+                   name);
+}
+
+static int find_folder(const char *root, const char *name, char **ret_folder) {
+    EL_TRY(el_search_name_check(name));
+    return el_path_join(root, name, ret_folder);
+}
+
+static int fail_named(int status, const char *name) {
+    if (status == EL_ENOENT)
+        return el_fail_in(status, "no index is called \"%s\"; `eleanor index create %s` makes one", name,
+                          name);
+    return el_fail_in(status, "index %s", name);
+}
+
+int el_search_create(const char *root, const char *name, const struct el_vector_facts *facts) {
+    char *folder el_auto_free = NULL;
+    EL_TRY(find_folder(root, name, &folder));
+    EL_TRY(el_mkdirs(root));
+    int status = el_index_create(folder, facts);
+    return status < 0 ? fail_named(status, name) : 0;
+}
+
+int el_search_open(const char *root, const char *name, bool writable, struct el_index **ret_index) {
+    char *folder el_auto_free = NULL;
+    EL_TRY(find_folder(root, name, &folder));
+    int status = el_index_open(folder, writable, ret_index);
+    return status < 0 ? fail_named(status, name) : 0;
+}
+
+int el_search_delete(const char *root, const char *name) {
+    char *folder el_auto_free = NULL;
+    EL_TRY(find_folder(root, name, &folder));
+    int status = el_index_delete(folder);
+    return status < 0 ? fail_named(status, name) : 0;
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b) {
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+int el_search_list(const char *root, int (*visit)(void *context, const char *name), void *context) {
+    if (!el_path_exists(root)) return 0;
+    FTS *tree = fts_open((char *const[]){(char *)(uintptr_t)root, NULL}, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+    if (!tree) return el_fail(EL_EIO, "cannot read %s: %s", root, strerror(errno));
+    int status = 0;
+    for (FTSENT *entry; status >= 0 && (entry = fts_read(tree));) {
+        if (entry->fts_info != FTS_D || entry->fts_level == 0) continue;
+        if (is_name(entry->fts_name)) status = visit(context, entry->fts_name);
+        fts_set(tree, entry, FTS_SKIP);
+    }
+    fts_close(tree);
+    return status < 0 ? status : 0;
+}
+
+// ---- texts to vectors ----
+
+// The first of the names that the model has a prompt for; NULL: its default, or none.
+static const struct el_prompt *choose_prompt(const struct el_embedder *embedder, const char *const *names) {
+    for (; *names; names++)
+        for (int i = 0; i < embedder->sentence.prompt_count; i++)
+            if (el_streq(embedder->sentence.prompts[i].name, *names)) return &embedder->sentence.prompts[i];
+    return embedder->prompt;
+}
+
+// As sentence-transformers' encode_query and encode_document choose them.
+static const char *const query_prompts[] = {"query", NULL};
+static const char *const document_prompts[] = {"document", "passage", "corpus", NULL};
+
+static int embed(struct el_embedder *embedder, const char *const *prompts, const struct el_text *texts,
+                 size_t count, float *vectors) {
+    const struct el_prompt *prompt = choose_prompt(embedder, prompts);
+    const struct el_embed_options options = {.allow_empty = true, .prompt = prompt ? prompt->name : NULL};
+    return el_embed_all(embedder, texts, count, &options, vectors);
+}
+
+static int check_dim(const struct el_index *index, const struct el_embedder *embedder) {
+    const int dim = el_index_facts(index)->dim, made = el_embedder_dim(embedder);
+    if (dim == made) return 0;
+    return el_fail(EL_EINVAL, "the index holds vectors of %d dimensions, the model makes such of %d", dim,
+                   made);
+}
+
+// ---- adding ----
+
+struct counting {
+    const struct el_embedder *embedder;
+    const struct el_prompt *prompt;
+    struct el_tokens tokens;
+    int64_t around; // tokens of the prompt and those that stand around each text
+};
+
+static int count_tokens(void *context, const struct el_text *text, int64_t *ret_tokens) {
+    struct counting *counting = context;
+    EL_TRY(el_embedder_encode(counting->embedder, counting->prompt, text, &counting->tokens));
+    *ret_tokens = counting->tokens.total - counting->around;
+    return 0;
+}
+
+// Documents on their way into an index.
+struct adding {
+    struct el_index *index;
+    const struct el_search_document *documents;
+    struct el_index_document *puts; // [count]
+    size_t count;
+    struct el_chunks chunks; // of all documents
+};
+
+// Cuts each document; adding->puts[i].chunks says how many chunks are whose.
+static int cut_documents(struct adding *adding, const struct el_embedder *embedder) {
+    enum { MOST_TOKENS = 512, OVERLAP = 8 }; // beyond that a vector says too little of too much; an eighth
+    struct counting counting = {.embedder = embedder, .prompt = choose_prompt(embedder, document_prompts)};
+    int64_t around = 0;
+    int status = count_tokens(&counting, &(struct el_text){"", 0}, &around);
+    counting.around = around;
+    const int64_t most = EL_MAX(1, EL_MIN(MOST_TOKENS, el_embedder_max_tokens(embedder)) - around);
+    const struct el_chunk_rules rules = {
+        .tokens = most, .overlap = most / OVERLAP, .count = count_tokens, .context = &counting};
+    for (size_t i = 0; status == 0 && i < adding->count; i++) {
+        const size_t before = adding->chunks.count;
+        status = el_chunk_text(&adding->documents[i].text, &rules, &adding->chunks);
+        adding->puts[i].chunks = (int64_t)(adding->chunks.count - before);
+    }
+    el_tokens_done(&counting.tokens);
+    return status;
+}
+
+static struct el_hash128 hash_of(const struct el_index *index, const struct el_search_document *document) {
+    return el_index_hash(index, document->text.data, document->text.length);
+}
+
+static int embed_and_put(struct adding *adding, struct el_embedder *embedder) {
+    float *vectors el_auto_free = NULL;
+    const size_t dim = (size_t)el_embedder_dim(embedder);
+    EL_TRY(cut_documents(adding, embedder));
+    EL_TRY(el_alloc(adding->chunks.count, dim * sizeof *vectors, &vectors));
+    EL_TRY(embed(embedder, document_prompts, adding->chunks.texts, adding->chunks.count, vectors));
+    const struct el_text *texts = adding->chunks.texts;
+    for (size_t i = 0; i < adding->count; i++) {
+        struct el_index_document *document = &adding->puts[i];
+        document->id = adding->documents[i].id;
+        document->metadata = adding->documents[i].metadata;
+        document->hash = hash_of(adding->index, &adding->documents[i]);
+        document->texts = texts;
+        texts += document->chunks;
+    }
+    return el_index_put(adding->index, adding->puts, adding->count, vectors);
+}
+
+int el_search_add(struct el_index *index, struct el_embedder *embedder,
+                  const struct el_search_document *documents, size_t count, int64_t *ret_chunks) {
+    struct adding adding = {.index = index, .documents = documents, .count = count};
+    EL_TRY(check_dim(index, embedder));
+    EL_TRY(el_zalloc(count, sizeof *adding.puts, &adding.puts));
+    int status = embed_and_put(&adding, embedder);
+    if (status == 0) *ret_chunks = (int64_t)adding.chunks.count;
+    el_chunks_done(&adding.chunks);
+    el_free(adding.puts);
+    return status;
+}
+
+int el_search_has(struct el_index *index, const struct el_search_document *document) {
+    struct el_hash128 had, is = hash_of(index, document);
+    int found = el_index_find(index, document->id, &had);
+    return found > 0 ? el_hash_equal(&had, &is) : found;
+}
+
+int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_text *question,
+                    int k, struct el_team *team, struct el_index_answer *ret_answer) {
+    float *vector el_auto_free = NULL;
+    EL_TRY(check_dim(index, embedder));
+    EL_TRY(el_alloc((size_t)el_embedder_dim(embedder), sizeof *vector, &vector));
+    EL_TRY(embed(embedder, query_prompts, question, 1, vector));
+    return el_index_search(index, vector, k, team, ret_answer);
+}

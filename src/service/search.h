@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Search by meaning: named indexes below a folder, whose texts and questions a model turns into vectors.
+#ifndef EL_SERVICE_SEARCH_H
+#define EL_SERVICE_SEARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "index/index.h"
+#include "service/embed.h"
+
+// 1 to 100 letters, digits, '-' and '_', the first a letter or a digit. EL_EINVAL quotes the name.
+int el_search_name_check(const char *name);
+
+// The index NAME is the folder root/NAME. The codes are those of index.h, and EL_EINVAL for a name; each
+// detail names the index.
+int el_search_create(const char *root, const char *name, const struct el_vector_facts *facts);
+int el_search_open(const char *root, const char *name, bool writable, struct el_index **ret_index);
+int el_search_delete(const char *root, const char *name);
+// Calls `visit` with each name, in their order, until it is negative. A root that is not there has none.
+int el_search_list(const char *root, int (*visit)(void *context, const char *name), void *context);
+
+struct el_search_document {
+    const char *id;
+    const char *metadata; // JSON, or NULL
+    struct el_text text;  // valid UTF-8
+};
+
+// 1 when the index has this document with this very content, else 0.
+int el_search_has(struct el_index *index, const struct el_search_document *document);
+
+// Cuts the documents into chunks, embeds them and puts them into the index: all, or on failure none. The
+// model's prompt for documents is put before each chunk, where it has one. *ret_chunks of all.
+int el_search_add(struct el_index *index, struct el_embedder *embedder,
+                  const struct el_search_document *documents, size_t count, int64_t *ret_chunks);
+
+// The k chunks nearest to a question, which gets the model's prompt for queries.
+int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_text *question,
+                    int k, struct el_team *team, struct el_index_answer *ret_answer);
+
+#endif
