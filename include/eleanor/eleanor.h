@@ -48,8 +48,9 @@ struct el_embedder_options {
     int64_t vram_reserved; // bytes of a GPU that the default leaves to others; 0: 2 GiB, negative: none
     int batch_wait_us;     // longest time a text may wait for company; 0: none, batches form under load
     int queue_tokens;      // tokens that may wait; 0: unlimited. Beyond it: EL_EBUSY
-    int cache_mb;          // MiB for vectors of texts seen before, which are not computed again; 0: none
-    const char *prompt;    // name of the model's prompt to put before each text, or NULL: its default
+    int queue_ms; // longest a request may take by what waits and the measured speed; 0: any. Else EL_EBUSY
+    int cache_mb; // MiB for vectors of texts seen before, which are not computed again; 0: none
+    const char *prompt; // name of the model's prompt to put before each text, or NULL: its default
 };
 
 // A text: bytes need not be NUL-terminated and may hold NULs; what is not UTF-8 counts as U+FFFD.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An arena of blocks that grow by doubling; the newest block serves, older ones wait for release or reset.
+// An arena of blocks that grow by doubling; the newest block serves, older ones wait for release or reset. Of
+// the blocks that are given back the largest is kept for the next.
 #include "base/arena.h"
 
 #include <stdint.h>
@@ -20,20 +21,38 @@ void el_arena_init(struct el_arena *arena) {
     memset(arena, 0, sizeof *arena);
 }
 
-static void free_blocks_until(struct el_arena *arena, const struct el_arena_block *keep) {
+// Takes blocks off down to `keep`; the largest becomes the spare.
+static void drop_blocks_until(struct el_arena *arena, const struct el_arena_block *keep) {
     while (arena->blocks != keep) {
-        struct el_arena_block *older = arena->blocks->older;
-        el_free(arena->blocks);
-        arena->blocks = older;
+        struct el_arena_block *block = arena->blocks, *smaller = block;
+        arena->blocks = block->older;
+        if (!arena->spare || block->size > arena->spare->size) {
+            smaller = arena->spare;
+            arena->spare = block;
+        }
+        el_free(smaller);
     }
 }
 
 void el_arena_done(struct el_arena *arena) {
-    free_blocks_until(arena, NULL);
+    drop_blocks_until(arena, NULL);
+    el_free(arena->spare);
+    arena->spare = NULL;
+    arena->used = 0;
+}
+
+static void use_spare(struct el_arena *arena) {
+    arena->spare->older = arena->blocks;
+    arena->blocks = arena->spare;
+    arena->spare = NULL;
     arena->used = 0;
 }
 
 static int push_block(struct el_arena *arena, size_t needed) {
+    if (arena->spare && arena->spare->size >= needed) {
+        use_spare(arena);
+        return 0;
+    }
     size_t size = arena->blocks ? arena->blocks->size : FIRST_BLOCK / 2;
     if (size > SIZE_MAX / 4) return el_fail(EL_ENOMEM, "an arena block of %zu bytes cannot double", size);
     size = EL_MAX(size * 2, needed);
@@ -66,13 +85,8 @@ int el_arena_alloc(struct el_arena *arena, size_t count, size_t size, void *ret_
 }
 
 void el_arena_reset(struct el_arena *arena) {
-    if (arena->blocks) { // the newest block is the largest
-        struct el_arena_block *newest = arena->blocks;
-        arena->blocks = newest->older;
-        free_blocks_until(arena, NULL);
-        newest->older = NULL;
-        arena->blocks = newest;
-    }
+    drop_blocks_until(arena, NULL);
+    if (arena->spare) use_spare(arena);
     arena->used = 0;
 }
 
@@ -81,19 +95,10 @@ struct el_arena_mark el_arena_mark(const struct el_arena *arena) {
 }
 
 void el_arena_release(struct el_arena *arena, struct el_arena_mark mark) {
-    // A mark from before the first block: keep the blocks' memory, as reset does.
-    if (!mark.block) {
+    if (!mark.block) { // from before the first
         el_arena_reset(arena);
         return;
     }
-    if (arena->blocks == mark.block) {
-        arena->used = mark.used;
-        return;
-    }
-    if (mark.used == 0 && !mark.block->older) {
-        el_arena_reset(arena); // nothing below the mark: the largest block may stay
-        return;
-    }
-    free_blocks_until(arena, mark.block);
+    drop_blocks_until(arena, mark.block);
     arena->used = mark.used;
 }

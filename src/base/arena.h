@@ -10,6 +10,7 @@ struct el_arena_block;
 struct el_arena {
     struct el_arena_block *blocks; // newest first
     size_t used;                   // bytes of the newest block that are taken
+    struct el_arena_block *spare;  // the largest that was given back, for the next to come; or NULL
 };
 
 void el_arena_init(struct el_arena *arena);
@@ -21,7 +22,8 @@ int el_arena_alloc(struct el_arena *arena, size_t count, size_t size, void *ret_
 // Gives everything back but keeps the largest block, so that a warm arena does not call malloc.
 void el_arena_reset(struct el_arena *arena);
 
-// A mark to return to: everything taken since el_arena_mark is given back.
+// A mark to return to: everything taken since el_arena_mark is given back. The largest block stays for what
+// is taken next, so that taking the same again does not call malloc.
 struct el_arena_mark {
     struct el_arena_block *block;
     size_t used;

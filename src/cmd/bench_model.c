@@ -25,8 +25,8 @@ int el_bench_model_open(const struct el_config *config, struct el_bench_model *r
         return status;
     }
     el_embedder_settings(config, model.manager, &model.tuned, &model.settings);
-    model.settings.queue_tokens = 0; // a round is one call
-    model.settings.cache_mb = 0;     // a text is computed each time
+    model.settings.queue_tokens = model.settings.queue_ms = 0; // a round is one call
+    model.settings.cache_mb = 0;                               // a text is computed each time
     *ret_model = model;
     return 0;
 }

@@ -196,7 +196,7 @@ static int open_model(const struct el_config *config, struct el_manager *manager
     el_embedder_settings(config, manager, &tuned, &options);
     options.notice = warn;
     options.prompt = prompt;
-    options.queue_tokens = 0; // the window bounds it
+    options.queue_tokens = options.queue_ms = 0; // the window bounds it
     if (config->model.count == 0) return el_fail(EL_EINVAL, "no model is named");
     int status = el_store_find(config->model.item[0], &path);
     return status < 0 ? status : el_embedder_open(path, &options, ret_embedder);

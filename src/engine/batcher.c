@@ -486,6 +486,8 @@ void el_batcher_stats(struct el_batcher *batcher, struct el_batcher_stats *ret_s
         .queued_tokens = batcher->queue.tokens,
         .ns_per_token = batcher->ns_per_token,
     };
+    for (int i = 0; i < EL_LANES; i++)
+        ret_stats->lane_tokens[i] = batcher->queue.lanes[i].tokens;
     for (int i = 0; i < batcher->options.group_count; i++)
         ret_stats->running_tokens += batcher->groups[i].running_tokens;
     pthread_mutex_unlock(&batcher->lock);

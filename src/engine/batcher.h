@@ -97,6 +97,7 @@ struct el_batcher_stats {
     uint64_t batches, returned;                              // since open; returned: their device was lost
     uint64_t queue_ns, compute_ns;                           // sums: per sequence, per batch
     int64_t queued_sequences, queued_tokens, running_tokens; // now
+    int64_t lane_tokens[EL_LANES];                           // of the queued ones
     double ns_per_token; // of the whole batcher, a moving average; 0 before the first batch
 };
 void el_batcher_stats(struct el_batcher *batcher, struct el_batcher_stats *ret_stats);

@@ -4,8 +4,6 @@
 
 #include "base/mem.h"
 
-enum { BULK_TURN = 8 }; // every so many batches one begins with bulk
-
 void el_queue_init(struct el_queue *queue) {
     *queue = (struct el_queue){0};
     for (int i = 0; i < EL_LANES; i++)
@@ -28,6 +26,7 @@ void el_queue_put(struct el_queue *queue, enum el_lane lane, struct el_sequence 
     struct el_queue_lane *list = &queue->lanes[lane];
     *list->end = first;
     list->end = &last->next;
+    list->tokens += tokens;
     queue->sequences += (int64_t)count;
     queue->tokens += tokens;
 }
@@ -40,6 +39,7 @@ void el_queue_put_back(struct el_queue *queue, const struct el_taken *taken) {
         end = &(*end)->next;
     *end = rest;
     if (!rest) list->end = end;
+    list->tokens += taken->tokens;
     queue->sequences += taken->count;
     queue->tokens += taken->tokens;
 }
@@ -49,6 +49,7 @@ static struct el_sequence *pop(struct el_queue *queue, struct el_queue_lane *lan
     lane->first = s->next;
     if (!lane->first) lane->end = &lane->first;
     s->next = NULL;
+    lane->tokens -= s->count;
     queue->sequences--;
     queue->tokens -= s->count;
     return s;
@@ -90,7 +91,7 @@ struct el_taken el_queue_take(struct el_queue *queue, const struct el_batch_limi
                               struct el_sequence **ret_dropped) {
     struct el_taken taken = {0};
     struct chains chains = {.taken = &taken.first, .dropped = ret_dropped};
-    const bool bulk_first = ++queue->takes % BULK_TURN == 0;
+    const bool bulk_first = ++queue->takes % EL_BULK_TURN == 0;
     take_from(queue, bulk_first ? EL_LANE_BULK : EL_LANE_INTERACTIVE, limits, &taken, &chains);
     take_from(queue, bulk_first ? EL_LANE_INTERACTIVE : EL_LANE_BULK, limits, &taken, &chains);
     return taken;

@@ -28,9 +28,12 @@ struct el_taken {
 
 enum el_lane { EL_LANE_INTERACTIVE, EL_LANE_BULK, EL_LANES };
 
+enum { EL_BULK_TURN = 8 }; // every so many batches one begins with bulk
+
 struct el_queue {
     struct el_queue_lane {
         struct el_sequence *first, **end;
+        int64_t tokens;
     } lanes[EL_LANES];
     int64_t sequences, tokens;
     unsigned takes;

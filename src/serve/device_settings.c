@@ -70,5 +70,6 @@ void el_embedder_settings(const struct el_config *config, struct el_manager *man
         .vram_reserved = config->vram_reserved > 0 ? config->vram_reserved : -1,
         .batch_wait_us = (int)config->batch_wait_us,
         .queue_tokens = (int)config->max_queue_tokens,
+        .queue_ms = (int)config->max_queue_ms,
     };
 }

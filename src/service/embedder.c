@@ -236,13 +236,14 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     if (!options) options = &defaults;
     if (options->threads < 0 || options->batch_tokens < 0 || options->batch_wait_us < 0 ||
         options->queue_tokens < 0 || options->streams < 0 || options->batch_texts < 0 ||
-        options->cache_mb < 0)
-        return el_fail(EL_EINVAL, "threads, streams, batch_tokens, batch_texts, batch_wait_us, queue_tokens "
-                                  "and cache_mb must not be negative");
+        options->cache_mb < 0 || options->queue_ms < 0)
+        return el_fail(EL_EINVAL, "threads, streams, batch_tokens, batch_texts, batch_wait_us, queue_tokens, "
+                                  "queue_ms and cache_mb must not be negative");
     EL_TRY(el_zalloc(1, sizeof *embedder, &embedder));
     embedder->threads = options->threads > 0 ? options->threads : el_cpu_count();
     embedder->streams = options->streams > 0 ? options->streams : STREAMS;
     embedder->queue_tokens = options->queue_tokens;
+    embedder->queue_ms = options->queue_ms;
     embedder->notice = options->notice;
     embedder->notice_context = options->notice_context;
     el_histogram_init(&embedder->input_tokens, 4, 2);

@@ -18,6 +18,7 @@
 
 struct el_embed_counters {
     _Atomic uint64_t requests, inputs, tokens, failures, refused, canceled;
+    _Atomic uint64_t text_bytes, text_tokens; // of what was tokenised
 };
 
 // What the user wants of batches; zeroed members: nothing.
@@ -48,7 +49,7 @@ struct el_embedder {
     void (*notice)(void *context, const char *text);
     void *notice_context;
     _Atomic uint64_t weight_bytes;
-    int64_t queue_tokens;           // 0: unlimited
+    int64_t queue_tokens, queue_ms; // 0: unlimited
     const struct el_prompt *prompt; // for requests that name none, or NULL
     atomic_bool draining;
     struct el_embed_counters counters;
@@ -68,6 +69,13 @@ void el_embedder_fit_close(struct el_embedder *embedder);
 // Encodes text behind the prompt (NULL: none) into *tokens. EL_ENOMEM.
 int el_embedder_encode(const struct el_embedder *embedder, const struct el_prompt *prompt,
                        const struct el_text *text, struct el_tokens *tokens);
+
+// Who sends a few texts waits for them; who sends many has time.
+enum el_lane el_embed_lane(size_t inputs);
+// What el_embed_submit asks before it looks at the inputs: 0, or EL_EBUSY with *ret_retry_ms (may be NULL) or
+// EL_ESHUTDOWN.
+int el_embed_admit(struct el_embedder *embedder, const struct el_embed_input *inputs, size_t count,
+                   int64_t *ret_retry_ms);
 
 // The batcher's el_sequence_done_fn: sequences belong to requests.
 void el_embed_sequence_done(struct el_sequence *sequence, int status);

@@ -12,8 +12,6 @@
 #include "base/thread.h"
 #include "service/embedder.h"
 
-enum { INTERACTIVE_INPUTS = 8 }; // at most, of a request that goes before bulk
-
 // One input on its way. What the cache keeps is answered at once; else its claim says whether its sequence is
 // computed, or another's of the same text.
 struct input {
@@ -91,6 +89,8 @@ static int take_text(struct input *input, size_t index, const struct el_text *te
     input->answered = ask_cache(input, &hash);
     if (input->answered) return 0;
     EL_TRY(el_embedder_encode(embedder, prompt, text, tokens));
+    input->request->embedder->counters.text_bytes += text->length;
+    input->request->embedder->counters.text_tokens += (uint64_t)tokens->total;
     input->tokens = tokens->total;
     return keep_ids(input, tokens->id, tokens->count);
 }
@@ -122,23 +122,6 @@ static int take_inputs(struct el_embed_request *request, const struct el_embed_i
     }
     el_histogram_add(&embedder->tokenize_seconds, (double)(el_now_ns() - began) * 1e-9);
     return 0;
-}
-
-// Refuses before any work is done: when draining, or when the queue is at its limit. One request may go over
-// it, so that a large one is not refused for ever.
-int el_embedder_admit(struct el_embedder *embedder, int64_t *ret_retry_ms) {
-    if (atomic_load(&embedder->draining)) return el_fail(EL_ESHUTDOWN, "the service is draining");
-    if (embedder->queue_tokens == 0) return 0;
-    struct el_batcher_stats stats;
-    el_batcher_stats(embedder->batcher, &stats);
-    if (stats.queued_tokens < embedder->queue_tokens) return 0;
-    // Until the first batch is done the rate is not known: a second, then.
-    double ms = (double)(stats.queued_tokens + stats.running_tokens) * stats.ns_per_token * 1e-6;
-    ms = stats.ns_per_token > 0 ? ceil(ms) + 1 : 1000;
-    if (ret_retry_ms) *ret_retry_ms = (int64_t)ms;
-    embedder->counters.refused++;
-    return el_fail(EL_EBUSY, "%" PRId64 " tokens are waiting, the limit is %" PRId64 "; try again in %.0f ms",
-                   stats.queued_tokens, embedder->queue_tokens, ms);
 }
 
 // ---- the end ----
@@ -226,9 +209,8 @@ struct chain {
 
 // Claims what the cache did not have. From here on others may wait for this request, and answer it.
 static void claim_inputs(struct el_embed_request *request, struct chain *chain) {
-    // Who sends a few texts waits for them; who sends many has time.
-    const bool urgent = request->count - request->answered <= INTERACTIVE_INPUTS;
-    chain->lane = urgent ? EL_LANE_INTERACTIVE : EL_LANE_BULK;
+    chain->lane = el_embed_lane(request->count - request->answered);
+    const bool urgent = chain->lane == EL_LANE_INTERACTIVE;
     chain->end = &chain->first;
     for (size_t i = 0; i < request->count; i++) {
         struct input *input = &request->inputs[i];
@@ -263,7 +245,7 @@ int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *i
     static const struct el_embed_options defaults = {0};
     struct el_embed_request *request = NULL;
     struct chain chain = {0};
-    EL_TRY(el_embedder_admit(embedder, ret_retry_ms));
+    EL_TRY(el_embed_admit(embedder, inputs, count, ret_retry_ms));
     EL_TRY(el_zalloc(1, sizeof *request, &request));
     request->embedder = embedder;
     request->count = count;

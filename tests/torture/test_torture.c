@@ -152,6 +152,17 @@ static void a_hit_allocates_nothing_of_its_own(void **state) {
     assert_true(found <= computed);
 }
 
+// As many allocations in batches of a text each as in one batch of all.
+static void a_warm_batch_allocates_nothing(void **state) {
+    (void)state;
+    struct el_embedder_options many = options, one = options;
+    many.batch_texts = 1;
+    one.threads = many.threads = 1; // a second worker may be warm later
+    const double in_many = allocations_of_a_call(&many), in_one = allocations_of_a_call(&one);
+    print_message("allocations of a call: %.2f in %d batches, %.2f in one\n", in_many, MANY, in_one);
+    assert_true(in_many <= in_one);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(load_one_failure),
@@ -160,6 +171,7 @@ int main(void) {
         cmocka_unit_test(embed_all_failures),
         cmocka_unit_test(cached_one_failure),
         cmocka_unit_test(cached_all_failures),
+        cmocka_unit_test(a_warm_batch_allocates_nothing),
         cmocka_unit_test(a_hit_allocates_nothing_of_its_own),
     };
     return cmocka_run_group_tests_name("torture", tests, prepare, clean);

@@ -250,6 +250,97 @@ static void waiting_gathers_company(void **state) {
     el_batcher_close(batcher);
 }
 
+// ---- lanes ----
+
+// Notes in which order sequences are computed; holds the first batch until it is told to go on.
+struct ordered {
+    atomic_bool go;
+    atomic_int batches;
+    int order[MANY], count; // the first id of each sequence
+};
+
+static int run_ordered(void *context, const struct el_batch_worker *worker, const struct el_batch *batch,
+                       float *vectors) {
+    struct ordered *ordered = context;
+    (void)worker;
+    ordered->batches++;
+    while (!ordered->go) {
+    }
+    for (int i = 0; i < batch->seqs.count; i++) {
+        ordered->order[ordered->count++] = batch->ids[batch->seqs.start[i]];
+        vectors[i] = 0;
+    }
+    return 0;
+}
+
+static struct el_batcher *open_ordered(struct ordered *ordered, int64_t batch_tokens) {
+    static const struct el_batch_group group = {.workers = 1};
+    const struct el_batcher_options options = {.groups = &group,
+                                               .group_count = 1,
+                                               .dim = 1,
+                                               .run = run_ordered,
+                                               .context = ordered,
+                                               .done = item_done};
+    struct el_batcher *batcher = NULL;
+    assert_int_equal(el_batcher_open(&options, &batcher), 0);
+    el_batcher_resize(batcher, 0, 1, batch_tokens);
+    return batcher;
+}
+
+// Puts items first .. first + count - 1, of one token each, into a lane.
+static void put_in_lane(struct el_batcher *batcher, enum el_lane lane, int first, int count) {
+    for (int i = first; i < first + count; i++) {
+        items[i].sequence.count = 1;
+        items[i].sequence.next = i + 1 < first + count ? &items[i + 1].sequence : NULL;
+    }
+    assert_int_equal(el_batcher_put(batcher, lane, &items[first].sequence, (size_t)count, count), 0);
+}
+
+static void who_waits_goes_before_bulk_and_bulk_gets_on(void **state) {
+    (void)state;
+    struct ordered ordered = {0};
+    struct el_batcher *batcher = open_ordered(&ordered, 1);
+    make_items(items, MANY, NULL);
+    put_in_lane(batcher, EL_LANE_BULK, 0, 1);
+    while (ordered.batches == 0) { // until the first runs, and holds the worker
+    }
+    put_in_lane(batcher, EL_LANE_BULK, 1, 100);
+    put_in_lane(batcher, EL_LANE_INTERACTIVE, 1000, 200);
+    struct el_batcher_stats stats;
+    el_batcher_stats(batcher, &stats);
+    assert_int_equal(stats.lane_tokens[EL_LANE_BULK], 100);
+    assert_int_equal(stats.lane_tokens[EL_LANE_INTERACTIVE], 200);
+    ordered.go = true;
+    el_batcher_drain(batcher);
+    assert_int_equal(ordered.count, 301);
+    int bulk = 0, before_the_last = 0; // bulk that was done while others waited
+    for (int i = 1; i < 301; i++) {
+        bulk += ordered.order[i] < 1000;
+        if (ordered.order[i] == 1199) before_the_last = bulk;
+    }
+    assert_int_equal(before_the_last, 200 / (EL_BULK_TURN - 1)); // every eighth batch
+    for (int i = 1, next = 1, next_bulk = 1; i < 301; i++)       // each lane in its order
+        assert_int_equal(ordered.order[i], ordered.order[i] < 1000 ? next_bulk++ : 999 + next++);
+    el_batcher_close(batcher);
+}
+
+static void bulk_fills_what_others_leave(void **state) {
+    (void)state;
+    struct ordered ordered = {0};
+    struct el_batcher *batcher = open_ordered(&ordered, 8);
+    make_items(items, MANY, NULL);
+    put_in_lane(batcher, EL_LANE_BULK, 0, 1);
+    while (ordered.batches == 0) {
+    }
+    put_in_lane(batcher, EL_LANE_BULK, 1, 5);
+    put_in_lane(batcher, EL_LANE_INTERACTIVE, 1000, 3);
+    ordered.go = true;
+    el_batcher_drain(batcher);
+    assert_int_equal(ordered.batches, 2);
+    assert_int_equal(ordered.order[1], 1000);
+    el_batcher_close(batcher);
+}
+
 // ---- the ladder ----
 
 // A machine whose memory other things hold, until they give it back.
@@ -583,6 +674,8 @@ int main(void) {
         cmocka_unit_test(dropped_sequences_are_not_computed),
         cmocka_unit_test(close_finishes_what_is_queued),
         cmocka_unit_test(waiting_gathers_company),
+        cmocka_unit_test(who_waits_goes_before_bulk_and_bulk_gets_on),
+        cmocka_unit_test(bulk_fills_what_others_leave),
         cmocka_unit_test(the_ladder_is_climbed_step_by_step),
         cmocka_unit_test(batches_grow_again),
         cmocka_unit_test(producers_do_not_lose_each_other),

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "common/tiny_model.h"
 #include "ops/ops.h"
 #include "service/embed.h"
@@ -274,6 +276,47 @@ static void a_full_queue_refuses_and_recovers(void **state) {
     el_embedder_close(embedder);
 }
 
+static int submit_many(struct el_embedder *embedder, size_t count, struct answer *answer,
+                       struct el_embed_request **ret_request, int64_t *ret_retry_ms) {
+    static struct el_embed_input inputs[4000];
+    assert_true(count <= EL_COUNT(inputs));
+    for (size_t i = 0; i < count; i++)
+        inputs[i].text = (struct el_text){"the cat sat on the mat . a dog sat .", 36};
+    return el_embed_submit(embedder, inputs, count, NULL, keep_answer, answer, ret_request, ret_retry_ms);
+}
+
+// What would take too long by the measured speed is refused, but for the first; bulk that waits keeps nobody
+// out who asks for a few texts.
+static void predicted_waits_refuse(void **state) {
+    (void)state;
+    const struct el_embedder_options options = {.precision = "fp32", .threads = 1, .queue_ms = 2};
+    struct el_embedder *embedder = NULL;
+    struct el_embed_request *request[3] = {0};
+    struct answer answer = {0};
+    int64_t retry_ms = 0;
+    sem_init(&answer.ready, 0, 0);
+    assert_int_equal(el_embedder_open(model, &options, &embedder), 0);
+    assert_int_equal(submit_many(embedder, 4000, &answer, &request[0], NULL), 0); // its speed is learned
+    sem_wait(&answer.ready);
+    el_embed_request_close(request[0]);
+
+    assert_int_equal(submit_many(embedder, 4000, &answer, &request[0], NULL), 0); // a large one alone
+    const uint64_t began = el_now_ns();
+    assert_int_equal(submit_many(embedder, 4000, &answer, &request[1], &retry_ms), EL_EBUSY);
+    assert_non_null(strstr(el_error_detail(), "the limit is 2 ms"));
+    assert_int_equal(submit_many(embedder, 1, &answer, &request[2], NULL), 0);
+    sem_wait(&answer.ready);
+    sem_wait(&answer.ready);
+    const uint64_t spent_ms = (el_now_ns() - began) / 1000000;
+    assert_in_range(retry_ms, 1, 100 * (spent_ms + 1));
+    el_embed_request_close(request[0]);
+    el_embed_request_close(request[2]);
+    struct el_embed_stats stats;
+    el_embedder_stats(embedder, &stats);
+    assert_int_equal(stats.refused, 1);
+    el_embedder_close(embedder);
+}
+
 static void a_canceled_request_is_dropped(void **state) {
     (void)state;
     const struct el_embedder_options options = {
@@ -349,6 +392,7 @@ int main(void) {
         cmocka_unit_test(token_ids_equal_their_text),
         cmocka_unit_test(bad_requests_are_refused_by_name),
         cmocka_unit_test(a_full_queue_refuses_and_recovers),
+        cmocka_unit_test(predicted_waits_refuse),
         cmocka_unit_test(a_canceled_request_is_dropped),
         cmocka_unit_test(draining_finishes_and_refuses),
         cmocka_unit_test(wrong_models_are_named),
