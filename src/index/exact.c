@@ -1,17 +1,271 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact search, one row after the other.
+// Exact search in two steps. Blocks of rows that stay in the cache are multiplied with the queries in fp32: a
+// few queries by inner products that stream the rows, many as the packed weights of a linear layer. What
+// comes within rounding of a query's k-th best score so far, and only that, is scored again in double, which
+// alone decides. Each thread takes runs of rows and keeps its own k best; they are merged at the end.
 #include "index/exact.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "index/best.h"
+#include "index/blocks.h"
 #include "index/score.h"
+#include "ops/ops.h"
 
-static bool is_allowed(const struct el_vector_set *set, int64_t row) {
-    return !set->allowed || (set->allowed[row / 64] >> row % 64 & 1);
+enum {
+    MOST_DIM = 1 << 20,
+    FEW_QUERIES = 16,         // up to here, packing them costs more than it gains
+    MOST_QUERIES = 1024,      // at a time; more read the rows again
+    CACHED_BYTES = 384 << 10, // of rows and their scores: they share L2 with the queries
+    FIRST_ROWS = 32,          // of a thread's first block: all pass the filter until there are k
+    LEAST_TASK_ROWS = 64,     // fewer are not worth waking a thread
+    BLOCKS_PER_TASK = 16,
+    HITS_BYTES = 64 << 20, // that threads keep at once, where k is large
+    QUAD = 4,
+    GROUP = 16, // scores that are compared at once
+};
+
+// What one thread keeps.
+struct worker {
+    struct el_exec exec;
+    struct el_block_walk walk;
+    struct el_best *best; // [count]
+    float *least;         // [count, rounded up to GROUP]: what a product must reach to be looked at
+    float *products;      // [most_rows][count], and a GROUP behind them
+    float *squares;       // [most_rows]
+    int64_t block_rows;   // of the next block
+    int status;
+};
+
+// Up to MOST_QUERIES queries.
+struct search {
+    const struct el_vector_set *set;
+    const float *queries; // [count][dim]
+    int count;
+    int64_t k;                 // of which the set may have fewer
+    struct el_linear *packed;  // the queries; NULL: few
+    double *squares, *lengths; // [count]: of each query; a bound of its length
+    double rounding;           // of a product, relative to the lengths of its row and query
+    int64_t most_rows;         // of a block
+    int tasks, threads;
+    struct worker *workers; // [threads]
+    struct el_hit *hits;    // [count][k wanted]
+    int wanted;
+};
+
+// ---- the filter ----
+
+// Never less than the length of a vector with this square, which was summed in fp32 and may have underflowed.
+static double length_bound(const struct search *search, double square) {
+    return sqrt(square * (1 + 2 * search->rounding) + (double)search->set->dim * FLT_MIN);
+}
+
+// What a row's product with the query must reach for the row to be among the best so far. Rounding of a
+// product is bounded by that of `dim` additions: Higham, Accuracy and Stability of Numerical Algorithms, 3.1.
+// For squared distances, -|q - r|^2 >= t is q r - |r|^2 / 2 >= (t + |q|^2) / 2; offset_of() has the rest.
+static float least_product(const struct search *search, const struct worker *worker, int query,
+                           double longest) {
+    const double least = el_best_least(&worker->best[query]), length = search->lengths[query];
+    if (search->set->metric != EL_METRIC_L2) return (float)(least - search->rounding * length * longest);
+    return (float)((least + search->squares[query]) / 2 -
+                   search->rounding * (length + longest) * (length + longest));
+}
+
+static float offset_of(const struct search *search, const struct worker *worker, int64_t i) {
+    return search->set->metric == EL_METRIC_L2 ? worker->squares[i] / 2 : 0;
+}
+
+// A comparison that a NaN passes: the score in double decides.
+static bool reaches(float product, float least, float offset) {
+    return !(product < least + offset);
+}
+
+typedef float quad __attribute__((vector_size(4 * QUAD), aligned(4), may_alias));
+typedef int32_t quad_mask __attribute__((vector_size(4 * QUAD)));
+
+// Whether any of GROUP products does.
+static bool any_reaches(const float *products, const float *least, float offset) {
+    quad_mask below = {-1, -1, -1, -1};
+    uint64_t halves[2];
+    for (int i = 0; i < GROUP; i += QUAD)
+        below &= *(const quad *)(products + i) < *(const quad *)(least + i) + offset;
+    memcpy(halves, &below, sizeof halves);
+    return (halves[0] & halves[1]) != UINT64_MAX;
+}
+
+static void look_at(const struct search *search, struct worker *worker, const struct el_block *block,
+                    int64_t i, int query, double longest) {
+    const int dim = search->set->dim;
+    const float score = el_exact_score(search->set->metric, search->queries + (int64_t)query * dim,
+                                       block->rows + i * dim, dim);
+    el_best_offer(&worker->best[query], (struct el_hit){el_block_row(block, i), score});
+    worker->least[query] = least_product(search, worker, query, longest);
+}
+
+static void filter_row(const struct search *search, struct worker *worker, const struct el_block *block,
+                       int64_t i, double longest) {
+    const float *products = worker->products + i * search->count, offset = offset_of(search, worker, i);
+    for (int first = 0; first < search->count; first += GROUP) {
+        if (!any_reaches(products + first, worker->least + first, offset)) continue;
+        for (int query = first; query < EL_MIN(first + GROUP, search->count); query++)
+            if (reaches(products[query], worker->least[query], offset))
+                look_at(search, worker, block, i, query, longest);
+    }
+}
+
+static void filter_block(const struct search *search, struct worker *worker, const struct el_block *block) {
+    float largest = 0;
+    for (int64_t i = 0; i < block->count; i++)
+        largest = fmaxf(largest, worker->squares[i]); // a NaN's products pass the filter by themselves
+    const double longest = length_bound(search, largest);
+    for (int query = 0; query < search->count; query++)
+        worker->least[query] = least_product(search, worker, query, longest);
+    for (int64_t i = 0; i < block->count; i++)
+        filter_row(search, worker, block, i, longest);
+}
+
+// ---- the products ----
+
+static struct el_tensor view(const float *values, int64_t rows, int64_t columns) {
+    return el_tensor_2d(EL_F32, (void *)(uintptr_t)values, rows, columns);
+}
+
+// Products of the block's rows with all queries, and the rows' squares.
+static int multiply_block(const struct search *search, struct worker *worker, const struct el_block *block) {
+    const int dim = search->set->dim, unpacked = search->packed ? 0 : search->count;
+    struct el_exec *exec = &worker->exec;
+    const struct el_tensor rows = view(block->rows, block->count, dim);
+    const struct el_tensor queries = view(search->queries, unpacked, dim);
+    struct el_tensor few = view(worker->products, block->count, unpacked);
+    struct el_tensor all = view(worker->products, block->count, search->count);
+    struct el_tensor squares = el_tensor_1d(EL_F32, worker->squares, block->count);
+    EL_TRY(exec->ops->inner_products(exec, &rows, &queries, &few, &squares));
+    return search->packed ? exec->ops->linear(exec, &rows, search->packed, EL_ACT_NONE, NULL, &all) : 0;
+}
+
+static void search_rows(void *context, int task, int number) {
+    const struct search *search = context;
+    struct worker *worker = &search->workers[number];
+    struct el_block block;
+    worker->walk.next = search->set->count * task / search->tasks;
+    worker->walk.end = search->set->count * (task + 1) / search->tasks;
+    while (worker->status == 0 && el_block_next(&worker->walk, worker->block_rows, &block)) {
+        worker->block_rows = EL_MIN(2 * worker->block_rows, search->most_rows);
+        worker->status = multiply_block(search, worker, &block);
+        if (worker->status == 0) filter_block(search, worker, &block);
+    }
+}
+
+// ---- one chunk of queries ----
+
+// The threads' best of one query as its list.
+static void merge_query(void *context, int query, int number) {
+    (void)number;
+    const struct search *search = context;
+    struct el_best *best = &search->workers[0].best[query];
+    struct el_hit *hits = search->hits + (int64_t)query * search->wanted;
+    for (int t = 1; t < search->threads; t++) {
+        const struct el_best *other = &search->workers[t].best[query];
+        for (int64_t i = 0; i < other->count; i++)
+            el_best_offer(best, other->hits[i]);
+    }
+    qsort(best->hits, (size_t)best->count, sizeof *hits, el_hit_compare);
+    memcpy(hits, best->hits, (size_t)best->count * sizeof *hits);
+    for (int64_t i = best->count; i < search->wanted; i++)
+        hits[i] = (struct el_hit){-1, -INFINITY};
+}
+
+static int start_worker(const struct search *search, struct el_arena *arena, struct worker *worker) {
+    const size_t count = (size_t)search->count, rows = (size_t)search->most_rows, k = (size_t)search->k;
+    struct el_hit *hits;
+    *worker = (struct worker){.walk = {.set = search->set}, .block_rows = FIRST_ROWS};
+    el_arena_init(&worker->exec.scratch);
+    EL_TRY(el_ops_find(NULL, &worker->exec.ops));
+    EL_TRY(el_arena_alloc(arena, count, sizeof *worker->best, &worker->best));
+    EL_TRY(el_arena_alloc(arena, count * k, sizeof *hits, &hits));
+    EL_TRY(el_arena_alloc(arena, count + GROUP, sizeof *worker->least, &worker->least));
+    EL_TRY(el_arena_alloc(arena, rows * count + GROUP, sizeof *worker->products, &worker->products));
+    EL_TRY(el_arena_alloc(arena, rows, sizeof *worker->squares, &worker->squares));
+    if (search->set->allowed) {
+        EL_TRY(el_arena_alloc(arena, rows * (size_t)search->set->dim, sizeof(float), &worker->walk.copies));
+        EL_TRY(el_arena_alloc(arena, rows, sizeof *worker->walk.numbers, &worker->walk.numbers));
+    }
+    for (size_t i = 0; i < count; i++)
+        worker->best[i] = (struct el_best){.hits = hits + i * k, .capacity = search->k};
+    for (size_t i = 0; i < count + GROUP; i++)
+        worker->least[i] = INFINITY; // behind the last query, too: no product reaches it
+    memset(worker->products, 0, (rows * count + GROUP) * sizeof *worker->products);
+    return 0;
+}
+
+static int start_workers(struct search *search, struct el_arena *arena) {
+    const size_t threads = (size_t)search->threads;
+    EL_TRY(el_arena_alloc(arena, threads, sizeof *search->workers, &search->workers));
+    memset(search->workers, 0, threads * sizeof *search->workers);
+    for (int t = 0; t < search->threads; t++)
+        EL_TRY(start_worker(search, arena, &search->workers[t]));
+    return 0;
+}
+
+// Lengths, and the queries as the weights of a linear layer where they are many.
+static int prepare_queries(struct search *search, struct el_arena *arena) {
+    const int dim = search->set->dim;
+    EL_TRY(el_arena_alloc(arena, (size_t)search->count, sizeof *search->squares, &search->squares));
+    EL_TRY(el_arena_alloc(arena, (size_t)search->count, sizeof *search->lengths, &search->lengths));
+    for (int i = 0; i < search->count; i++) {
+        const float *query = search->queries + (int64_t)i * dim;
+        search->squares[i] = el_exact_score(EL_METRIC_IP, query, query, dim);
+        search->lengths[i] = length_bound(search, search->squares[i]);
+    }
+    if (search->count <= FEW_QUERIES) return 0;
+    const struct el_tensor queries = view(search->queries, search->count, dim);
+    struct el_target target = {.precision = EL_PRECISION_FP32};
+    EL_TRY(el_ops_find(NULL, &target.ops));
+    EL_TRY(el_linear_open(&target, &queries, NULL, &search->packed));
+    el_linear_expect_stream(search->packed);
+    return 0;
+}
+
+static int64_t divide_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// Rows of a block, so that it stays in the cache; runs of blocks as tasks.
+static void divide_rows(struct search *search) {
+    const int64_t row_bytes = (search->set->dim + search->count) * (int64_t)sizeof(float);
+    const int64_t rows = search->set->count;
+    search->most_rows = EL_MAX(CACHED_BYTES / row_bytes, FIRST_ROWS);
+    search->tasks = (int)EL_MAX(divide_up(rows, search->most_rows * BLOCKS_PER_TASK),
+                                EL_MIN(search->threads, divide_up(rows, LEAST_TASK_ROWS)));
+}
+
+static int run_search(struct search *search, struct el_team *team, struct el_arena *arena) {
+    divide_rows(search);
+    EL_TRY(prepare_queries(search, arena));
+    EL_TRY(start_workers(search, arena));
+    el_team_run(team, search->tasks, search_rows, search);
+    for (int t = 0; t < search->threads; t++)
+        if (search->workers[t].status < 0)
+            return el_fail(search->workers[t].status, "a thread of a search ran out of memory");
+    el_team_run(team, search->count, merge_query, search);
+    return 0;
+}
+
+static int search_chunk(struct search *search, struct el_team *team) {
+    struct el_arena arena;
+    el_arena_init(&arena);
+    const int status = run_search(search, team, &arena);
+    for (int t = 0; search->workers && t < search->threads; t++)
+        el_exec_close(&search->workers[t].exec);
+    el_linear_close(search->packed);
+    el_arena_done(&arena);
+    return status;
 }
 
 static bool is_finite(const float *values, int count) {
@@ -20,35 +274,36 @@ static bool is_finite(const float *values, int count) {
     return true;
 }
 
-struct job {
-    const struct el_vector_set *set;
-    const float *queries;
-    int k;
-    struct el_hit *hits;
-};
-
-static void search_one(void *context, int task, int worker) {
-    (void)worker;
-    const struct job *job = context;
-    const struct el_vector_set *set = job->set;
-    const float *query = job->queries + (int64_t)task * set->dim;
-    struct el_best best = {.hits = job->hits + (int64_t)task * job->k, .capacity = job->k};
-    for (int64_t row = 0; row < set->count; row++)
-        if (is_allowed(set, row))
-            el_best_offer(&best, (struct el_hit){row, el_exact_score(set->metric, query,
-                                                                     set->rows + row * set->dim, set->dim)});
-    qsort(best.hits, (size_t)best.count, sizeof *best.hits, el_hit_compare);
-    for (int64_t i = best.count; i < job->k; i++)
-        best.hits[i] = (struct el_hit){-1, -INFINITY};
+static int check_input(const struct el_vector_set *set, const float *queries, int count, int k) {
+    if (k < 1) return el_fail(EL_EINVAL, "a search for %d rows; ask for at least 1", k);
+    if (set->dim < 1 || set->dim > MOST_DIM)
+        return el_fail(EL_EINVAL, "vectors of %d dimensions; searched are 1 to %d", set->dim, MOST_DIM);
+    for (int i = 0; i < count; i++)
+        if (!is_finite(queries + (int64_t)i * set->dim, set->dim))
+            return el_fail(EL_EINVAL, "query %d holds a number that is not finite", i);
+    return 0;
 }
 
 int el_search_exact(const struct el_vector_set *set, const float *queries, int count, int k,
                     struct el_team *team, struct el_hit *ret_hits) {
-    if (k < 1) return el_fail(EL_EINVAL, "a search for %d rows; ask for at least 1", k);
-    for (int i = 0; i < count; i++)
-        if (!is_finite(queries + (int64_t)i * set->dim, set->dim))
-            return el_fail(EL_EINVAL, "query %d holds a number that is not finite", i);
-    struct job job = {.set = set, .queries = queries, .k = k, .hits = ret_hits};
-    el_team_run(team, count, search_one, &job);
+    EL_TRY(check_input(set, queries, count, k));
+    const int threads = el_team_size(team);
+    const int64_t kept = EL_MIN(k, set->count);
+    const int64_t fit = HITS_BYTES / (threads * EL_MAX(kept, 1) * (int64_t)sizeof(struct el_hit));
+    const int at_once = (int)EL_MAX(EL_MIN(fit, MOST_QUERIES), 1);
+    const double terms = (set->dim + 8) * 0x1p-24; // the additions of a product, and what the filter rounds
+    for (int first = 0; first < count; first += at_once) {
+        struct search search = {
+            .set = set,
+            .queries = queries + (int64_t)first * set->dim,
+            .count = EL_MIN(count - first, at_once),
+            .k = kept,
+            .rounding = terms / (1 - terms),
+            .threads = threads,
+            .hits = ret_hits + (int64_t)first * k,
+            .wanted = k,
+        };
+        EL_TRY(search_chunk(&search, team));
+    }
     return 0;
 }

@@ -71,6 +71,7 @@ struct el_linear {
     int64_t units;        // of an encoded row of activations
     int64_t weight_units; // of a row of weights: terms x units
     int64_t panels;       // of product->columns columns; the last is padded with zeros
+    bool streams;         // el_linear_expect_stream
     void *weights;        // [panels][weight_units][product->columns] units
     float *bias;          // [panels][product->columns]; zeros where the model has none
 };

@@ -144,6 +144,14 @@ static int l2_normalize(struct el_exec *exec, struct el_tensor *inout) {
                   EL_INT(inout->dim[1]));
 }
 
+static int inner_products(struct el_exec *exec, const struct el_tensor *rows, const struct el_tensor *others,
+                          struct el_tensor *out, struct el_tensor *squares) {
+    const int64_t groups = divide_up(rows->dim[0], el_kernels[EL_KERNEL_inner_products].rows);
+    return LAUNCH(exec, inner_products, EL_STORE_F32, groups, 1, 1, EL_MEMORY(rows->data),
+                  EL_MEMORY(others->data), EL_MEMORY(out->data), EL_MEMORY(squares->data),
+                  EL_INT(rows->dim[0]), EL_INT(others->dim[0]), EL_INT(rows->dim[1]));
+}
+
 // ---- weights ----
 
 static int write_buffer(struct el_device *device, const void *bytes, size_t size,
@@ -226,5 +234,6 @@ const struct el_filling el_filling_gpu = {
             .attention = attention,
             .pool = pool,
             .l2_normalize = l2_normalize,
+            .inner_products = inner_products,
         },
 };

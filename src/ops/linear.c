@@ -120,6 +120,10 @@ void el_linear_close(struct el_linear *linear) {
     el_free(linear);
 }
 
+void el_linear_expect_stream(struct el_linear *linear) {
+    linear->streams = true;
+}
+
 size_t el_linear_bytes(const struct el_linear *linear) {
     return linear->bytes;
 }
@@ -136,14 +140,15 @@ struct job {
 };
 
 // All rows by one panel. The tiles' heights differ by one at most, so that none is left with a stub. While
-// they run, each fetches its share of the next panel (behind the last there is none: fetching does not
-// fault).
+// they run, each fetches its share of the next panel; behind the last panel of a stream, the rows that stand
+// where its own will stand in the next block. Where there is neither, fetching does not fault.
 static void run_panel(const struct job *job, int64_t index) {
     const struct el_linear *weights = job->weights;
     const struct el_product *product = weights->product;
     int64_t tiles = divide_up(job->rows, product->rows), column = index * product->columns;
     int64_t panel_bytes = weights->weight_units * product->columns * UNIT;
     const char *panel = (const char *)weights->weights + index * panel_bytes;
+    const bool fetch_rows = weights->streams && index == weights->panels - 1;
     struct el_tile tile = {
         .columns = (int)EL_MIN(weights->columns - column, product->columns),
         .depth = weights->units,
@@ -153,7 +158,7 @@ static void run_panel(const struct job *job, int64_t index) {
         .bias = weights->bias + column,
         .act = job->act,
         .out_stride = weights->columns,
-        .ahead_bytes = divide_up(product->columns * UNIT, tiles),
+        .ahead_bytes = fetch_rows ? product->rows * UNIT : divide_up(product->columns * UNIT, tiles),
     };
     for (int64_t i = 0; i < tiles; i++) {
         int64_t first = job->rows * i / tiles, end = job->rows * (i + 1) / tiles;
@@ -161,7 +166,8 @@ static void run_panel(const struct job *job, int64_t index) {
         tile.activations = (const char *)job->in + first * weights->units * UNIT;
         tile.residual = job->residual ? job->residual + first * weights->columns + column : NULL;
         tile.out = job->out + first * weights->columns + column;
-        tile.ahead = panel + panel_bytes + i * tile.ahead_bytes * weights->weight_units;
+        tile.ahead = fetch_rows ? (const char *)job->in + (job->rows + first) * weights->units * UNIT
+                                : panel + panel_bytes + i * tile.ahead_bytes * weights->weight_units;
         product->tile(&tile);
     }
 }

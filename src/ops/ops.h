@@ -53,6 +53,9 @@ int el_ops_precision(const struct el_ops *ops, enum el_precision wanted, enum el
 int el_linear_open(const struct el_target *target, const struct el_tensor *weight,
                    const struct el_tensor *bias, struct el_linear **ret_linear);
 void el_linear_close(struct el_linear *linear);
+// Says that inputs will be blocks of one long matrix, in order: on the processor each fetches the next from
+// memory while it computes. What lies behind the last is not touched.
+void el_linear_expect_stream(struct el_linear *linear);
 size_t el_linear_bytes(const struct el_linear *linear); // memory that it holds, on its device
 // What a layer of W [rows][columns] takes of a GPU.
 size_t el_gpu_linear_bytes(enum el_precision precision, int64_t rows, int64_t columns);

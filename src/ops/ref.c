@@ -181,6 +181,19 @@ int el_l2_normalize_plain(struct el_exec *exec, struct el_tensor *inout) {
     return 0;
 }
 
+static int inner_products(struct el_exec *exec, const struct el_tensor *rows, const struct el_tensor *others,
+                          struct el_tensor *out, struct el_tensor *squares) {
+    (void)exec;
+    const int64_t depth = rows->dim[1], count = others->dim[0];
+    for (int64_t r = 0; r < rows->dim[0]; r++) {
+        const float *row = el_f32(rows) + r * depth;
+        el_f32(squares)[r] = (float)dot(row, row, depth);
+        for (int64_t n = 0; n < count; n++)
+            el_f32(out)[r * count + n] = (float)dot(row, el_f32(others) + n * depth, depth);
+    }
+    return 0;
+}
+
 // Panels are one column wide; the loops of `linear` need no tile.
 static const struct el_product product = {.rows = 1, .columns = 1};
 
@@ -194,6 +207,7 @@ const struct el_filling el_filling_ref = {
             .attention = attention,
             .pool = el_pool_plain,
             .l2_normalize = el_l2_normalize_plain,
+            .inner_products = inner_products,
         },
     .products =
         {[EL_PRECISION_FP32] = &product, [EL_PRECISION_BF16] = &product, [EL_PRECISION_INT8] = &product},

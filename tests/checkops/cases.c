@@ -457,6 +457,77 @@ static void bench_l2_normalize(struct check *check) {
     check_release(check);
 }
 
+// ---- inner_products ----
+
+static void run_inner_products(struct check *check, struct el_exec *exec, const struct el_tensor *rows,
+                               const struct el_tensor *others, float *out, float *squares) {
+    struct el_tensor products = el_tensor_2d(EL_F32, out, rows->dim[0], others->dim[0]);
+    struct el_tensor own = el_tensor_1d(EL_F32, squares, rows->dim[0]);
+    check_status(check, exec->ops->inner_products(exec, rows, others, &products, &own), "inner_products");
+}
+
+// What the sums would be had nothing canceled: rounding is measured against that. `ret_squares` may not
+// cancel and are their own measure.
+static void products_scale(struct check *check, const struct el_tensor *rows, const struct el_tensor *others,
+                           float *ret_scale) {
+    const int64_t count = rows->dim[0], depth = rows->dim[1], columns = others->dim[0];
+    struct el_tensor left =
+        el_tensor_2d(EL_F32, magnitudes(check, el_f32(rows), count * depth), count, depth);
+    struct el_tensor right =
+        el_tensor_2d(EL_F32, magnitudes(check, el_f32(others), columns * depth), columns, depth);
+    float *sums = check_floats(check, count * columns), *squares = check_floats(check, count);
+    run_inner_products(check, &check->ref, &left, &right, sums, squares);
+    row_magnitudes(sums, count, columns, ret_scale);
+}
+
+static void check_inner_products(struct check *check) {
+    const int64_t count = draw_rows(&check->draw), depth = draw_width(&check->draw);
+    const int64_t columns = draw_int(&check->draw, 0, 9);
+    const enum kind kind = draw_kind(check);
+    const struct el_tensor rows = drawn_2d(check, kind, count, depth);
+    const struct el_tensor others = drawn_2d(check, KIND_NORMAL, columns, depth);
+    snprintf(check->shape, sizeof check->shape, "%d rows of %d, %d others, %s", (int)count, (int)depth,
+             (int)columns, kind_text(kind));
+    float *want = check_floats(check, count * columns), *want_squares = check_floats(check, count);
+    float *scale = check_floats(check, count);
+    run_inner_products(check, &check->ref, &rows, &others, want, want_squares);
+    products_scale(check, &rows, &others, scale);
+    struct guarded got = guarded_new(count * columns), squares = guarded_new(count);
+    run_inner_products(check, &check->exec, &rows, &others, got.data, squares.data);
+    check_rows(check, &got, want, scale, count, columns);
+    row_magnitudes(want_squares, count, 1, scale);
+    if (!check->failed) check_rows(check, &squares, want_squares, scale, count, 1);
+    guarded_free(&got);
+    guarded_free(&squares);
+}
+
+struct products_bench {
+    struct el_tensor rows, others, out, squares;
+};
+
+static int run_products_bench(struct check *check, void *state) {
+    struct products_bench *b = state;
+    return check->ops->inner_products(&check->exec, &b->rows, &b->others, &b->out, &b->squares);
+}
+
+static void bench_one_products(struct check *check, const char *shape, int64_t rows, int64_t others) {
+    struct products_bench b = {
+        .rows = drawn_2d(check, KIND_NORMAL, rows, 384),
+        .others = drawn_2d(check, KIND_NORMAL, others, 384),
+        .out = empty_2d(check, rows, others),
+        .squares = drawn_1d(check, KIND_NORMAL, rows),
+    };
+    bench_run(check, shape, (double)rows * 384 * 4, "GB/s", run_products_bench, &b);
+    check_release(check);
+}
+
+static void bench_inner_products(struct check *check) {
+    bench_one_products(check, "100,000 x 384 by 1", 100000, 1);
+    bench_one_products(check, "100,000 x 384 by 8", 100000, 8);
+    bench_one_products(check, "200 x 384 by 8", 200, 8);
+    bench_one_products(check, "200 x 384 by 0", 200, 0);
+}
+
 // An operation of ops.def without a case does not compile.
 const struct op_case op_cases[] = {
 #define OP(op, params, allowed, text) \

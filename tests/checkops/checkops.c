@@ -230,7 +230,8 @@ static void run_filling(const struct options *options, const struct el_ops *ops,
 // Precisions that are a store type run all operations; the others are ways to multiply.
 static bool differs(const struct op_case *op, enum el_precision precision) {
     if (strcmp(op->name, "linear") == 0) return true;
-    if (strcmp(op->name, "l2_normalize") == 0) return precision == EL_PRECISION_FP32;
+    if (strcmp(op->name, "l2_normalize") == 0 || strcmp(op->name, "inner_products") == 0)
+        return precision == EL_PRECISION_FP32;
     return precision == EL_PRECISION_FP32 || precision == EL_PRECISION_FP16 || precision == EL_PRECISION_BF16;
 }
 

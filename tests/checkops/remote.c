@@ -148,6 +148,20 @@ static int run_l2_normalize(struct el_exec *exec, struct el_tensor *inout) {
     return close_landing(exec, &landing, inout);
 }
 
+static int run_inner_products(struct el_exec *exec, const struct el_tensor *rows,
+                              const struct el_tensor *others, struct el_tensor *out,
+                              struct el_tensor *squares) {
+    struct el_tensor r, o;
+    struct landing products, own;
+    EL_TRY(send(exec, rows, EL_F32, &r));
+    EL_TRY(send(exec, others, EL_F32, &o));
+    EL_TRY(open_landing(exec, out, EL_F32, &products));
+    EL_TRY(open_landing(exec, squares, EL_F32, &own));
+    EL_TRY(el_filling_gpu.ops.inner_products(exec, &r, &o, &products.inner, &own.inner));
+    EL_TRY(close_landing(exec, &products, out));
+    return close_landing(exec, &own, squares);
+}
+
 const struct el_ops remote_ops = {
     .name = "remote",
 #define OP(op, params, tolerance, text) .op = run_##op,

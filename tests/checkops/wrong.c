@@ -67,6 +67,13 @@ static int wrong_l2_normalize(struct el_exec *exec, struct el_tensor *inout) {
     return spoil(right_ops->l2_normalize(exec, inout), inout);
 }
 
+static int wrong_inner_products(struct el_exec *exec, const struct el_tensor *rows,
+                                const struct el_tensor *others, struct el_tensor *out,
+                                struct el_tensor *squares) {
+    int status = right_ops->inner_products(exec, rows, others, out, squares);
+    return spoil(status, el_tensor_count(out) > 0 ? out : squares);
+}
+
 const struct el_ops *wrong_ops(const struct el_ops *right, enum spoil wanted) {
     static struct el_filling wrong;
     right_ops = right;

@@ -54,6 +54,7 @@ static const struct launch launches[] = {
     {"linear_int8_f32", {2, 2, 1}, "mmmmzoiiiii", {70, 70, 70, 1, 0}},
     {"attention_f32", {2, 1, 1}, "msiifo", {1, 70}},
     {"l2_normalize_f32", {3, 1, 1}, "oi", {300}},
+    {"inner_products_f32", {3, 1, 1}, "mmomiii", {40, 3, 70}},
     {"top_k_f32", {2, 1, 1}, "miimo", {2000, 400}},
     {"canary_f32", {2, 1, 1}, "oii", {5, 9}},
 };

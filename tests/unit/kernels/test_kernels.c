@@ -269,6 +269,27 @@ static void check_l2_normalize(struct harness *h) {
     }
 }
 
+static void check_inner_products(struct harness *h) {
+    const int count = 1 + draw_below(h, 40), columns = draw_below(h, 4), depth = draw_size(h, 8);
+    float *rows = draw_floats(h, (size_t)(count * depth), 1);
+    float *others = draw_floats(h, (size_t)(columns * depth), 1);
+    float *out = draw_floats(h, (size_t)(count * columns), 1), *squares = draw_floats(h, (size_t)count, 1);
+    const int groups = (count - 1) / el_kernels[EL_KERNEL_inner_products].rows + 1;
+    LAUNCH(h, inner_products, groups, 1, 1, MEMORY(rows), MEMORY(others), MEMORY(out), MEMORY(squares),
+           NUMBER(count), NUMBER(columns), NUMBER(depth));
+    for (int r = 0; r < count; r++)
+        for (int n = -1; n < columns; n++) {
+            const float *row = rows + r * depth, *other = n < 0 ? row : others + n * depth;
+            double sum = 0, size = 0;
+            for (int k = 0; k < depth; k++) {
+                sum += (double)row[k] * other[k];
+                size += fabs((double)row[k] * other[k]);
+            }
+            assert_close_f32(h, "inner_products", (size_t)(r * columns + n + 1),
+                             n < 0 ? squares[r] : out[r * columns + n], sum, size);
+        }
+}
+
 static void check_top_k(struct harness *h) {
     int rows = 1 + draw_below(h, 2), count = draw_size(h, el_kernels[EL_KERNEL_top_k].lanes);
     int k = draw_below(h, 8) ? draw_size(h, 33) : 1024;
@@ -445,7 +466,7 @@ KERNEL_TEST(conversions_round_to_nearest_even, 1, check_conversions)
 KERNEL_TEST(norms_are_the_definitions, 12, check_layer_norm, check_embed_norm)
 KERNEL_TEST(products_are_the_definitions, 10, check_linear, check_linear_int8)
 KERNEL_TEST(attention_is_the_definitions, 10, check_attention)
-KERNEL_TEST(vectors_are_the_definitions, 8, check_pool, check_l2_normalize, check_top_k)
+KERNEL_TEST(vectors_are_the_definitions, 8, check_pool, check_l2_normalize, check_inner_products, check_top_k)
 KERNEL_TEST(the_canary_sings_as_expected, 3, check_canary)
 KERNEL_TEST(what_is_not_finite_stays_so, 1, check_linear_not_finite, check_attention_not_finite,
             check_pool_not_finite)
