@@ -74,6 +74,10 @@ bench-embed: all $(PEER_PYTHON) ## texts to vectors, beside sentence-transformer
 bench-tokenizer: all $(PEER_PYTHON) ## texts to token ids, beside Hugging Face tokenizers
 	@$(PEER_PYTHON) bench/tokenizer.py "$(MODEL)" $(STS) $(BUILD)/bench_tokenizer
 
+.PHONY: bench-search
+bench-search: all $(PEER_PYTHON) ## exact search in 1,000,000 vectors, beside faiss-cpu and torch (SEARCH="--rows 100000")
+	@$(PEER_PYTHON) bench/search.py $(BUILD)/bench_search $(SEARCH)
+
 .PHONY: bench-cache
 bench-cache: all ## the embedding cache: hits, misses, S3-FIFO beside LRU, and what a hit saves
 	@$(BUILD)/bench_cache "$(MODEL)" $(STS)

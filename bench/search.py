@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""make bench-search: exact search beside faiss-cpu (IndexFlatIP) and torch (matmul, topk), taking turns.
+
+    search.py BENCH_SEARCH [--rows N] [--dim D] [--k K] [--batch B ...] [--rounds N] [--out FILE] [--note TEXT]
+
+Rows and queries are random unit vectors. All use every core and hold the rows in memory. Torch multiplies blocks of
+rows, so that its scores stay small, and merges their lists. The limits are measured in the same run: the bandwidth
+at which our threads only read the rows, and the rate of matrix products, ours on rows that stay in the cache and
+oneDNN's (through bench_matmul, where it stands beside). A batch of one is bound by the first, large ones by the second.
+The lists of all are compared: where they differ, the scores in fp64 say whether it is a tie within rounding. The last
+line is one JSON object.
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+import numpy as np
+
+CORES = len(os.sched_getaffinity(0))
+TORCH_SCORES = 1 << 26  # of a block of rows, so that they take 256 MiB
+
+
+class Ours:
+    """bench_search, kept open and told what to do line by line."""
+
+    def __init__(self, program, rows, queries, dim):
+        self.process = subprocess.Popen([program, rows, queries, str(dim)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def seconds(self, batch, k):
+        return self.ask(f"search {batch} {k}")["seconds"]
+
+    def rows(self, batch, k):
+        return np.array(self.ask(f"rows {batch} {k}")["rows"]).reshape(batch, k)
+
+
+class Peer:
+    """One that is called here: self.search(batch, k) gives rows."""
+
+    def seconds(self, batch, k):
+        began = time.perf_counter()
+        self.search(batch, k)
+        return time.perf_counter() - began
+
+    def rows(self, batch, k):
+        return np.asarray(self.search(batch, k))
+
+
+class Faiss(Peer):
+    def __init__(self, rows, queries):
+        import faiss
+
+        faiss.omp_set_num_threads(CORES)
+        self.name, self.queries, self.index = f"faiss {faiss.__version__}", queries, faiss.IndexFlatIP(rows.shape[1])
+        self.index.add(rows)
+
+    def search(self, batch, k):
+        return self.index.search(self.queries[:batch], k)[1]
+
+
+class Torch(Peer):
+    def __init__(self, rows, queries):
+        import torch
+
+        torch.set_num_threads(CORES)
+        self.name, self.torch = f"torch {torch.__version__}", torch
+        self.table, self.queries = torch.from_numpy(rows), torch.from_numpy(queries)
+
+    def search(self, batch, k):
+        values, places = [], []
+        with self.torch.inference_mode():
+            step = TORCH_SCORES // batch
+            for first in range(0, len(self.table), step):
+                part = self.queries[:batch] @ self.table[first : first + step].T
+                value, place = part.topk(min(k, part.shape[1]))
+                values.append(value)
+                places.append(place + first)
+            best = self.torch.cat(values, 1).topk(k)
+            return self.torch.cat(places, 1).gather(1, best.indices).numpy()
+
+
+def unit_vectors(generator, count, dim):
+    values = generator.standard_normal((count, dim), dtype=np.float32)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    return values
+
+
+def disagreements(ours, theirs, rows, queries):
+    """Queries whose lists differ, and the largest gap in fp64 between the scores at a place where they do."""
+    differing, gap = 0, 0.0
+    for query, (mine, other) in enumerate(zip(ours, theirs)):
+        if np.array_equal(mine, other):
+            continue
+        differing += 1
+        scores = [rows[found].astype(np.float64) @ queries[query].astype(np.float64) for found in (mine, other)]
+        gap = max(gap, float(np.abs(scores[0] - scores[1]).max()))
+    return differing, gap
+
+
+def onednn_rate(program):
+    """GFLOP/s of oneDNN's fp32 products on all cores; None where bench_matmul or oneDNN is missing."""
+    matmul = pathlib.Path(program).with_name("bench_matmul")
+    if not matmul.exists():
+        return None
+    lines = subprocess.run([matmul, "--limit"], stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()
+    return json.loads(lines[-1]).get("onednn_gflops") or None if lines else None
+
+
+def measure(runners, arguments):
+    """Seconds by batch and runner, and what the machine did meanwhile."""
+    seconds = {batch: {name: [] for name in runners} for batch in arguments.batch}
+    limits = {"read_gb_per_s": [], "product_gflops": []}
+    for batch in arguments.batch:
+        for _ in range(arguments.rounds):
+            limits["read_gb_per_s"].append(runners["eleanor"].ask("read")["gb_per_s"])
+            limits["product_gflops"].append(runners["eleanor"].ask("product")["gflops"])
+            for name, runner in runners.items():
+                seconds[batch][name].append(runner.seconds(batch, arguments.k))
+    return seconds, limits
+
+
+def row_of(batch, taken, limits, arguments):
+    """One batch's figures: all by the best round and by the median one."""
+    best = {name: min(values) for name, values in taken.items()}
+    median = {name: statistics.median(values) for name, values in taken.items()}
+    gigabytes = arguments.rows * arguments.dim * 4e-9
+    gigaflops = 2e-9 * batch * arguments.rows * arguments.dim
+    row = {"batch": batch, "seconds_best": best, "seconds_median": median,
+           "ratio_best": {name: best[name] / best["eleanor"] for name in best if name != "eleanor"},
+           "ratio_median": {name: median[name] / median["eleanor"] for name in median if name != "eleanor"},
+           "share_of_read": gigabytes / best["eleanor"] / max(limits["read_gb_per_s"]),
+           "share_of_read_median": gigabytes / median["eleanor"] / statistics.median(limits["read_gb_per_s"]),
+           "share_of_product": gigaflops / best["eleanor"] / max(limits["product_gflops"]),
+           "share_of_product_median": gigaflops / median["eleanor"] / statistics.median(limits["product_gflops"])}
+    if limits["onednn_gflops"]:
+        row["share_of_onednn"] = gigaflops / best["eleanor"] / limits["onednn_gflops"]
+    return row
+
+
+def print_row(row):
+    print(f"\nbatch {row['batch']}")
+    for name, best in row["seconds_best"].items():
+        ratio = "" if name == "eleanor" else f"   ours is {row['ratio_best'][name]:.2f}x (median {row['ratio_median'][name]:.2f}x)"
+        print(f"  {name:16s} {best * 1e3:10.1f} ms  median {row['seconds_median'][name] * 1e3:10.1f} ms{ratio}")
+    print(f"  ours against reading alone {row['share_of_read']:.0%} (median {row['share_of_read_median']:.0%}), against our products "
+          f"alone {row['share_of_product']:.0%} (median {row['share_of_product_median']:.0%}), oneDNN's "
+          + (f"{row['share_of_onednn']:.0%}" if "share_of_onednn" in row else "not measured"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bench_search")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=384)
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 64, 1024])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out")
+    parser.add_argument("--note", default="")
+    arguments = parser.parse_args()
+    generator = np.random.default_rng(20261121)
+    rows = unit_vectors(generator, arguments.rows, arguments.dim)
+    queries = unit_vectors(generator, max(1024, *arguments.batch), arguments.dim)
+    with tempfile.TemporaryDirectory() as folder:
+        rows.tofile(f"{folder}/rows")
+        queries.tofile(f"{folder}/queries")
+        runners = {"eleanor": Ours(arguments.bench_search, f"{folder}/rows", f"{folder}/queries", arguments.dim)}
+        for peer in (Faiss(rows, queries), Torch(rows, queries)):
+            runners[peer.name] = peer
+        result = {"bench": "search", "rows": arguments.rows, "dim": arguments.dim, "k": arguments.k, "cores": CORES, "note": arguments.note}
+        batch = max(arguments.batch)
+        mine = runners["eleanor"].rows(batch, arguments.k)
+        result["lists_that_differ"] = {}
+        for name, runner in runners.items():  # also warms them
+            differing, gap = disagreements(mine, runner.rows(batch, arguments.k), rows, queries)
+            result["lists_that_differ"][name] = {"of": batch, "differ": differing, "largest_gap_in_fp64": gap}
+            print(f"{name}: {differing} of {batch} lists differ from ours, by scores at most {gap:.1e} apart")
+        seconds, limits = measure(runners, arguments)
+    limits["onednn_gflops"] = onednn_rate(arguments.bench_search)
+    result["limits"] = {name: {"best": max(values), "median": statistics.median(values)} if isinstance(values, list) else values
+                        for name, values in limits.items()}
+    result["batches"] = [row_of(batch, seconds[batch], limits, arguments) for batch in arguments.batch]
+    for row in result["batches"]:
+        print_row(row)
+    print("\nlimits: " + json.dumps(result["limits"]))
+    if arguments.out:
+        pathlib.Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Torture of exact search: the N-th allocation fails, for every N. Each search ends in EL_ENOMEM or in the
+// right list, and nothing leaks: for few queries and many, with a filter, on the best operations of this
+// processor and on the reference, whose threads allocate while they compute.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// cmocka.h wants the four above
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "failing_malloc.h"
+#include "index/exact.h"
+
+enum { ROWS = 300, DIM = 24, QUERIES = 40, K = 5 };
+
+static float rows[ROWS * DIM], queries[QUERIES * DIM];
+static uint64_t allowed[(ROWS + 63) / 64];
+static struct el_vector_set set = {
+    .dim = DIM, .metric = EL_METRIC_L2, .count = ROWS, .rows = rows, .allowed = allowed};
+static struct el_team *team;
+
+static int prepare(void **state) {
+    (void)state;
+    for (int i = 0; i < ROWS * DIM; i++)
+        rows[i] = (float)(i * 7919 % 1009) * 0.01f;
+    for (int i = 0; i < QUERIES * DIM; i++)
+        queries[i] = (float)(i * 104729 % 1013) * 0.01f;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+        allowed[i] = 0x5555ffffffffffff;
+    return el_team_open(2, false, &team);
+}
+
+static int clean(void **state) {
+    (void)state;
+    unsetenv("ELEANOR_SIMD");
+    el_team_close(team);
+    return 0;
+}
+
+static void assert_same_hits(const struct el_hit *got, const struct el_hit *want, int count) {
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(got[i].row, want[i].row);
+        assert_true(got[i].score == want[i].score);
+    }
+}
+
+static void search_with_failures(int count, bool and_after) {
+    struct el_hit want[QUERIES * K], got[QUERIES * K];
+    long nth = 0, refusals = 0;
+    bool tripped = true;
+    assert_int_equal(el_search_exact(&set, queries, count, K, team, want), 0);
+    const long before = failing_malloc_live();
+    while (tripped) {
+        failing_malloc_set(++nth, and_after);
+        const int status = el_search_exact(&set, queries, count, K, team, got);
+        tripped = failing_malloc_tripped();
+        failing_malloc_set(0, false);
+        if (status < 0) {
+            assert_int_equal(status, EL_ENOMEM);
+            assert_true(strlen(el_error_detail()) > 0);
+            refusals++;
+        } else {
+            assert_same_hits(got, want, count * K);
+        }
+        assert_int_equal(failing_malloc_live(), before);
+    }
+    assert_true(refusals > 3);
+    assert_int_equal(refusals, nth - 1); // there is none that a search can do without
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    static const char *const fillings[] = {"", "ref"};
+    for (int i = 0; i < 2; i++)
+        for (int and_after = 0; and_after < 2; and_after++) {
+            setenv("ELEANOR_SIMD", fillings[i], 1);
+            search_with_failures(1, and_after);
+            search_with_failures(QUERIES, and_after);
+        }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_may_fail)};
+    return cmocka_run_group_tests(tests, prepare, clean);
+}
