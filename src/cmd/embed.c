@@ -9,17 +9,14 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "cmd/embed_input.h"
 #include "cmd/embed_output.h"
-#include "device/trace.h"
-#include "serve/device_settings.h"
+#include "cmd/model.h"
 #include "service/embed.h"
-#include "store/store.h"
 
 enum {
     CHUNK_TEXTS = 32,       // texts of one request
@@ -183,25 +180,6 @@ static int embed_stream(struct el_embedder *embedder, struct el_text_source *sou
     return status < 0 ? status : el_vector_sink_finish(sink);
 }
 
-static void warn(void *context, const char *text) {
-    (void)context;
-    el_warn("%s", text);
-}
-
-static int open_model(const struct el_config *config, struct el_manager *manager, const char *prompt,
-                      struct el_embedder **ret_embedder) {
-    char *path el_auto_free = NULL;
-    char *tuned el_auto_free = NULL;
-    struct el_embedder_options options;
-    el_embedder_settings(config, manager, &tuned, &options);
-    options.notice = warn;
-    options.prompt = prompt;
-    options.queue_tokens = options.queue_ms = 0; // the window bounds it
-    if (config->model.count == 0) return el_fail(EL_EINVAL, "no model is named");
-    int status = el_store_find(config->model.item[0], &path);
-    return status < 0 ? status : el_embedder_open(path, &options, ret_embedder);
-}
-
 // Truncating the output may not destroy an input.
 static int check_output(const struct options *options) {
     struct stat output, input;
@@ -215,21 +193,18 @@ static int check_output(const struct options *options) {
 }
 
 static int embed(const struct el_config *config, struct options *options) {
-    struct el_embedder *embedder = NULL;
-    struct el_manager *manager = NULL;
-    struct el_trace *trace = NULL;
+    struct el_cmd_model model = {0};
     struct el_vector_sink sink = {0};
     int status = check_output(options);
     if (status == 0) status = el_text_source_open(&options->source);
-    if (status == 0) status = el_devices_open(config, &trace, &manager);
-    if (status == 0) status = open_model(config, manager, options->prompt, &embedder);
+    if (status == 0 && config->model.count == 0) status = el_fail(EL_EINVAL, "no model is named");
+    if (status == 0) status = el_cmd_model_open(config, config->model.item[0], options->prompt, &model);
     if (status == 0)
-        status = el_vector_sink_open(options->format, options->output, el_embedder_dim(embedder), &sink);
-    if (status == 0) status = embed_stream(embedder, &options->source, &sink);
+        status =
+            el_vector_sink_open(options->format, options->output, el_embedder_dim(model.embedder), &sink);
+    if (status == 0) status = embed_stream(model.embedder, &options->source, &sink);
     el_vector_sink_close(&sink);
-    el_embedder_close(embedder);
-    el_manager_close(manager);
-    el_trace_close(trace);
+    el_cmd_model_close(&model);
     el_text_source_close(&options->source);
     return status;
 }

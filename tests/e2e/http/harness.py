@@ -11,9 +11,13 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from common import real_model  # for its users too
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BINARY = os.environ.get("HTTP_BINARY", os.path.join(ROOT, "build", "eleanor"))
@@ -28,14 +32,6 @@ SKIPPED = 77
 def environment():
     """The caller's, without what would change the settings."""
     return {key: value for key, value in os.environ.items() if not key.startswith("ELEANOR_")}
-
-
-def real_model():
-    """The folder of all-MiniLM-L6-v2: what ELEANOR_TEST_MODEL names, else where ./run puts it; None without it."""
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    home = os.environ.get("ELEANOR_HOME") or os.path.join(data, "eleanor")
-    path = os.environ.get("ELEANOR_TEST_MODEL") or os.path.join(home, "models", "all-MiniLM-L6-v2")
-    return path if os.path.exists(os.path.join(path, "config.json")) else None
 
 
 class Answer:

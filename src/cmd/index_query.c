@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// `eleanor index query`: a question's nearest chunks, as text or JSON; or those of the vectors of a NumPy
+// file.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/thread.h"
+#include "cmd/index.h"
+#include "cmd/model.h"
+#include "format/npy.h"
+
+enum { DEFAULT_TOP = 10, SHOWN_TEXT = 160 };
+
+struct query {
+    const struct el_index_wish *wish;
+    struct el_index *index;
+    struct el_team *team;
+    struct el_str out; // of one answer
+};
+
+static int put_hit_json(struct el_str *out, const struct el_index_hit *hit) {
+    EL_TRY(el_str_puts(out, "{\"id\":"));
+    EL_TRY(el_str_put_json(out, hit->id, strlen(hit->id)));
+    EL_TRY(el_str_printf(out, ",\"part\":%" PRId64 ",\"score\":", hit->part));
+    EL_TRY(el_str_put_float(out, hit->score));
+    EL_TRY(el_str_puts(out, ",\"text\":"));
+    EL_TRY(hit->text ? el_str_put_json(out, hit->text, hit->text_length) : el_str_puts(out, "null"));
+    return el_str_printf(out, ",\"metadata\":%s}", hit->metadata ? hit->metadata : "null");
+}
+
+static int put_json(const struct query *query, const struct el_index_answer *answer, struct el_str *out) {
+    EL_TRY(el_str_printf(out, "{\"index\":\"%s\",\"results\":[", query->wish->name));
+    for (size_t i = 0; i < answer->count; i++) {
+        if (i) EL_TRY(el_str_putc(out, ','));
+        EL_TRY(put_hit_json(out, &answer->hits[i]));
+    }
+    return el_str_puts(out, "]}\n");
+}
+
+// The chunk's beginning on one line, cut at a blank or within none of UTF-8's code points.
+static int put_beginning(const struct el_index_hit *hit, struct el_str *out) {
+    size_t end = EL_MIN(hit->text_length, SHOWN_TEXT);
+    while (end < hit->text_length && ((unsigned char)hit->text[end] & 0xC0) == 0x80)
+        end--;
+    EL_TRY(el_str_puts(out, "        "));
+    for (size_t i = 0; i < end; i++)
+        EL_TRY(el_str_putc(out, (unsigned char)hit->text[i] < ' ' ? ' ' : hit->text[i]));
+    return el_str_puts(out, end < hit->text_length ? "...\n" : "\n");
+}
+
+static int put_text(const struct el_index_answer *answer, struct el_str *out) {
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct el_index_hit *hit = &answer->hits[i];
+        EL_TRY(el_str_printf(out, "%6.3f  %s", (double)hit->score, hit->id));
+        if (hit->part) EL_TRY(el_str_printf(out, " (part %" PRId64 ")", hit->part + 1));
+        EL_TRY(el_str_putc(out, '\n'));
+        if (hit->text) EL_TRY(put_beginning(hit, out));
+    }
+    return answer->count ? 0 : el_str_puts(out, "nothing found: the index is empty\n");
+}
+
+static int print(struct query *query, struct el_index_answer *answer) {
+    el_str_clear(&query->out);
+    int status = query->wish->json ? put_json(query, answer, &query->out) : put_text(answer, &query->out);
+    if (status == 0) fwrite(query->out.data, query->out.length, 1, stdout); // checked when the verb ends
+    el_index_answer_done(answer);
+    return status;
+}
+
+static int top_of(const struct el_index_wish *wish) {
+    return wish->top ? (int)wish->top : DEFAULT_TOP;
+}
+
+static int ask_text(const struct el_config *config, struct query *query) {
+    const char *text = query->wish->operands[0], *name = el_index_facts(query->index)->model;
+    const struct el_text question = {text, strlen(text)};
+    struct el_index_answer answer;
+    struct el_cmd_model model = {0};
+    if (!*name)
+        return el_fail(EL_EINVAL, "index %s has no model to embed a question: it takes --vectors",
+                       query->wish->name);
+    int status = el_cmd_model_open(config, name, NULL, &model);
+    if (status == 0)
+        status = el_search_query(query->index, model.embedder, &question, top_of(query->wish), query->team,
+                                 &answer);
+    el_cmd_model_close(&model);
+    return status < 0 ? status : print(query, &answer);
+}
+
+static int ask_rows(struct query *query, const struct el_npy *npy) {
+    float *vector el_auto_free = NULL;
+    const size_t row_size = (size_t)npy->columns * sizeof *vector;
+    const int dim = el_index_facts(query->index)->dim;
+    if (npy->columns != dim)
+        return el_fail(EL_EINVAL, "%s holds vectors of %" PRId64 " dimensions, index %s has %d",
+                       query->wish->vectors, npy->columns, query->wish->name, dim);
+    EL_TRY(el_alloc(1, row_size, &vector));
+    for (int64_t i = 0; i < npy->rows; i++) {
+        struct el_index_answer answer;
+        memcpy(vector, npy->data + (size_t)i * row_size, row_size);
+        int status = el_index_search(query->index, vector, top_of(query->wish), query->team, &answer);
+        if (status < 0) return el_fail_in(status, "%s: row %" PRId64, query->wish->vectors, i);
+        EL_TRY(print(query, &answer));
+    }
+    return 0;
+}
+
+static int ask_vectors(struct query *query) {
+    struct el_map map = {0};
+    struct el_npy npy;
+    EL_TRY(el_map_open(query->wish->vectors, &map));
+    int status = el_npy_parse(query->wish->vectors, map.data, map.size, &npy);
+    if (status == 0) status = ask_rows(query, &npy);
+    el_map_close(&map);
+    return status;
+}
+
+int el_index_query(const struct el_config *config, const struct el_index_wish *wish) {
+    struct query query = {.wish = wish};
+    const int threads = config->threads > 0 ? (int)config->threads : el_cpu_count();
+    EL_TRY(el_search_open(wish->root, wish->name, false, &query.index));
+    int status = el_team_open(threads, config->pin, &query.team);
+    if (status == 0) status = wish->vectors ? ask_vectors(&query) : ask_text(config, &query);
+    if (query.team) el_team_close(query.team);
+    el_index_close(query.index);
+    el_str_done(&query.out);
+    return status;
+}

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vectors that were made elsewhere: every metric's order, many queries, replacing."""
+import json
+import random
+import unittest
+
+from indextest import IndexTest, npy
+
+
+def score(metric, a, b):
+    product = sum(x * y for x, y in zip(a, b))
+    if metric == "ip":
+        return product
+    if metric == "l2":
+        return -sum((x - y) ** 2 for x, y in zip(a, b))
+    return product / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+
+
+class Vectors(IndexTest):
+    def test_each_metric_gives_the_order_of_its_definition(self):
+        draw = random.Random(5)
+        rows = [[float(draw.randint(-9, 9)) for _ in range(7)] for _ in range(300)]
+        queries = [[float(draw.randint(-9, 9)) + 0.5 for _ in range(7)] for _ in range(5)]
+        rows_path, queries_path = self.path("rows.npy", npy(rows)), self.path("q.npy", npy(queries))
+        for metric in ("ip", "cosine", "l2"):
+            self.index("create", metric, "--dim", "7", "--metric", metric)
+            self.assertEqual(self.json("add", metric, "--vectors", rows_path)["vectors"], 300)
+            lines = self.index("query", metric, "--vectors", queries_path, "-k", "20", "--json").splitlines()
+            self.assertEqual(len(lines), 5)
+            for query, line in zip(queries, lines):
+                expected = sorted((score(metric, query, row) for row in rows), reverse=True)[:20]
+                results = json.loads(line)["results"]
+                for result, value in zip(results, expected, strict=True):
+                    self.assertAlmostEqual(result["score"], value, places=3)
+                    row = rows[int(result["id"].rsplit(":", 1)[1])]
+                    self.assertAlmostEqual(score(metric, query, row), value, places=3)
+
+    def test_the_same_file_again_replaces(self):
+        self.index("create", "v", "--dim", "2")
+        path = self.path("v.npy", npy([[1, 0], [0, 1]]))
+        self.index("add", "v", "--vectors", path)
+        self.path("v.npy", npy([[0, 1], [1, 0]]))
+        self.index("add", "v", "--vectors", path)
+        self.assertEqual((self.stats("v")["documents"], self.stats("v")["dead"]), (2, 2))
+        query = self.path("q.npy", npy([[1, 0]]))
+        self.assertTrue(self.json("query", "v", "--vectors", query)["results"][0]["id"].endswith("v.npy:1"))
+
+
+if __name__ == "__main__":
+    unittest.main()
