@@ -36,8 +36,8 @@ struct el_embedder_options {
     const char *device;
     struct el_manager *manager; // devices that models share (device/manager.h); NULL: those of `device`
     int streams;                // batches in flight on a GPU; 0: 4
-    // Told of each move, and of a `tuned` that is damaged, in a sentence, from a worker's thread; may be
-    // NULL.
+    // Told in a sentence of each device that is lost or short of memory, and of a `tuned` that is damaged;
+    // from a worker's thread, or from within el_embedder_open; may be NULL.
     void (*notice)(void *context, const char *text);
     void *notice_context;
     int threads;           // 0: every processor this process may use
@@ -69,7 +69,7 @@ int el_embedder_dim(const struct el_embedder *embedder);        // floats per ve
 int el_embedder_max_tokens(const struct el_embedder *embedder); // longer texts are truncated
 
 // texts[count] -> vectors[count][dim], in order. Texts over max_tokens are truncated as sentence-transformers
-// does. EL_EBUSY, EL_ENOMEM, EL_ESHUTDOWN; on failure `vectors` is unspecified.
+// does. EL_EBUSY, EL_ENOMEM, EL_ELOST (no device is left), EL_ESHUTDOWN; on failure `vectors` is unspecified.
 int el_embed(struct el_embedder *embedder, const struct el_text *texts, size_t count, float *vectors);
 
 #ifdef __cplusplus

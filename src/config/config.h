@@ -47,9 +47,8 @@ void el_config_done(struct el_config *config); // takes a zeroed struct too
 
 // Each overrides what a lower source gave, in whatever order they are called; of two files the later. Errors
 // name the place ("eleanor.yaml:12: ..."), the key or value, what is allowed and the nearest valid name.
-// EL_EINVAL, EL_EUNSUPPORTED (an alias of
-// gpu.def or mbed.def whose feature does not exist yet), EL_ENOENT, EL_EIO,
-// EL_EFORMAT (no YAML), EL_ETOOBIG, EL_ENOMEM.
+// EL_EINVAL, EL_EUNSUPPORTED (an alias of gpu.def or mbed.def whose feature does not exist yet),
+// EL_ENOENT, EL_EIO, EL_EFORMAT (no YAML), EL_ETOOBIG, EL_ENOMEM.
 int el_config_read_file(struct el_config *config, const char *path);
 int el_config_read_yaml(struct el_config *config, const char *what, const void *bytes, size_t length);
 int el_config_read_env(struct el_config *config, char *const *environment); // ELEANOR_ and MBED_

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A back-end moves bytes and launches kernels: the whole vtable, one screen. `host` (plain memory and the
-// processor's threads), `opencl` and `cuda` fill it; a back-end is one file and one row in the table of
+// processor's threads), `opencl` and `cuda` fill it; a back-end is a few files and a row in the table of
 // device.c. Callers use device.h, which counts, traces and remembers what is lost.
 //
 // Addresses are the device's: what `alloc` returns, plus any offset, is valid in copies; a kernel's memory

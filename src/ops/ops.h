@@ -31,7 +31,7 @@ int64_t el_seqs_longest(const struct el_seqs *seqs); // rows of the longest; 0 w
 struct el_linear;
 
 struct el_ops {
-    const char *name; // "ref", "sse2", "avx2", "avx512", "neon"
+    const char *name; // "ref", "sse2", "avx2", "avx512", "neon", "gpu"
 #define OP(name, params, tolerance, text) int(*name) params;
 #include "ops/ops.def"
 #undef OP
@@ -44,8 +44,7 @@ const struct el_ops *el_ops_at(int index);
 int el_ops_find(const char *name, const struct el_ops **ret_ops);
 
 // The precision that `wanted` means on these operations of the processor: auto is the fastest that keeps
-// cosine
-// >= 0.999 with fp32 (docs/precision.md); one that it has no instructions for is EL_EUNSUPPORTED.
+// cosine >= 0.999 with fp32 (docs/precision.md); one that it has no instructions for is EL_EUNSUPPORTED.
 int el_ops_precision(const struct el_ops *ops, enum el_precision wanted, enum el_precision *ret_precision);
 
 // Packs W [out][in] (f32, f16 or bf16) and bias [out] (f32, f16, bf16; NULL: none), both in the processor's

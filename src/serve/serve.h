@@ -3,8 +3,8 @@
 //
 //     struct el_server *server;
 //     status = el_server_open(&config, &server);               // listens, starts to load the models
-//     if (status == 0) status = el_server_run(server, on_ready, NULL); // until SIGTERM, SIGINT or
-//     el_server_stop el_server_close(server);
+//     if (status == 0) status = el_server_run(server, on_ready, NULL); // until a signal or el_server_stop
+//     el_server_close(server);
 //
 // One thread (the caller of el_server_run) runs the event loop: libmicrohttpd on epoll, with a connection
 // suspended while its request is computed. One more thread takes the bodies and answers that are too large
