@@ -6,9 +6,9 @@
 
 #include "base/mem.h"
 
-enum { WORD = 64, LONG_RUN = 64 }; // bits; neighbours that are worth a block of their own
+enum { WORD = 64 };
 
-// The first row of row .. end - 1 that is allowed, or is not; end if there is none.
+// The first of rows `row` .. end - 1 that is allowed, or that is not; `end` if there is none.
 static int64_t find(const uint64_t *allowed, int64_t row, int64_t end, bool wanted) {
     while (row < end) {
         const uint64_t word = (wanted ? allowed[row / WORD] : ~allowed[row / WORD]) >> row % WORD;
@@ -18,25 +18,25 @@ static int64_t find(const uint64_t *allowed, int64_t row, int64_t end, bool want
     return end;
 }
 
-// Where the run of allowed rows that begins at `row` ends, or `most` rows later.
-static int64_t run_end(const struct el_block_walk *walk, int64_t row, int64_t most) {
-    const int64_t end = EL_MIN(walk->end, row + most);
-    return walk->set->allowed ? find(walk->set->allowed, row, end, false) : end;
-}
-
-static int64_t next_allowed(const struct el_block_walk *walk, int64_t row) {
-    return walk->set->allowed ? find(walk->set->allowed, row, walk->end, true) : row;
-}
-
-// Copies short runs until `most` rows are there or a long run comes.
-static int64_t copy_runs(struct el_block_walk *walk, int64_t most) {
-    const int64_t dim = walk->set->dim;
+static int64_t count_allowed(const uint64_t *allowed, int64_t row, int64_t end) {
     int64_t count = 0;
-    while (count < most && (walk->next = next_allowed(walk, walk->next)) < walk->end) {
-        const int64_t run = run_end(walk, walk->next, most - count) - walk->next;
-        if (run >= LONG_RUN && count > 0) break;
-        memcpy(walk->copies + count * dim, walk->set->rows + walk->next * dim,
-               (size_t)(run * dim) * sizeof(float));
+    while (row < end) {
+        const int64_t bits = EL_MIN(WORD - row % WORD, end - row);
+        count += __builtin_popcountll(allowed[row / WORD] >> row % WORD << (WORD - bits));
+        row += bits;
+    }
+    return count;
+}
+
+// Copies the next `most` allowed rows, fewer at the end; returns their number.
+static int64_t copy_rows(struct el_block_walk *walk, int64_t most) {
+    const struct el_vector_set *set = walk->set;
+    int64_t count = 0;
+    while (count < most && (walk->next = find(set->allowed, walk->next, walk->end, true)) < walk->end) {
+        const int64_t end = EL_MIN(walk->end, walk->next + most - count);
+        const int64_t run = find(set->allowed, walk->next, end, false) - walk->next;
+        memcpy(walk->copies + count * set->dim, set->rows + walk->next * set->dim,
+               (size_t)(run * set->dim) * sizeof(float));
         for (int64_t i = 0; i < run; i++)
             walk->numbers[count++] = walk->next++;
     }
@@ -44,15 +44,16 @@ static int64_t copy_runs(struct el_block_walk *walk, int64_t most) {
 }
 
 bool el_block_next(struct el_block_walk *walk, int64_t most, struct el_block *ret_block) {
-    walk->next = next_allowed(walk, walk->next);
+    const uint64_t *allowed = walk->set->allowed;
+    if (allowed) walk->next = find(allowed, walk->next, walk->end, true);
     if (walk->next >= walk->end) return false;
-    const int64_t first = walk->next, run = run_end(walk, first, most) - first;
-    if (run >= EL_MIN(LONG_RUN, most) || first + run == walk->end) {
-        walk->next += run;
-        *ret_block = (struct el_block){walk->set->rows + first * walk->set->dim, run, first, NULL};
+    const int64_t first = walk->next, count = EL_MIN(walk->end - first, most);
+    if (!allowed || 2 * count_allowed(allowed, first, first + count) >= count) {
+        walk->next += count;
+        *ret_block = (struct el_block){walk->set->rows + first * walk->set->dim, count, first, NULL};
     } else {
-        const int64_t count = copy_runs(walk, most);
-        *ret_block = (struct el_block){walk->copies, count, first, walk->numbers};
+        const int64_t copied = copy_rows(walk, most);
+        *ret_block = (struct el_block){walk->copies, copied, first, walk->numbers};
     }
     return true;
 }

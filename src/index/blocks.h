@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A walk over the allowed rows of a set in blocks that lie end to end: rows as they are where they are
-// neighbours, copies of them where a filter has left few of many.
+// A walk over the allowed rows of a set in blocks that lie end to end: the rows as they are where a filter
+// leaves most of them, copies of those it leaves where they are few.
 #ifndef EL_INDEX_BLOCKS_H
 #define EL_INDEX_BLOCKS_H
 
@@ -11,12 +11,16 @@
 struct el_block {
     const float *rows; // [count][dim]
     int64_t count;
-    int64_t first;          // number of rows[0] in the set, where they are neighbours
-    const int64_t *numbers; // [count], or NULL: neighbours
+    int64_t first;          // number of rows[0] in the set, where they are as they are
+    const int64_t *numbers; // [count] of copies, all of them allowed; else NULL
 };
 
 static inline int64_t el_block_row(const struct el_block *block, int64_t i) {
     return block->numbers ? block->numbers[i] : block->first + i;
+}
+
+static inline bool el_is_allowed(const struct el_vector_set *set, int64_t row) {
+    return !set->allowed || (set->allowed[row / 64] >> row % 64 & 1);
 }
 
 struct el_block_walk {
@@ -26,7 +30,7 @@ struct el_block_walk {
     int64_t *numbers;  // [most]: room for copies; neither is used without a filter
 };
 
-// The next block, of 1 to `most` rows; false when no row is left. It is good until the next call.
+// The next block, of 1 to `most` rows; false when no allowed row is left. It is good until the next call.
 bool el_block_next(struct el_block_walk *walk, int64_t most, struct el_block *ret_block);
 
 #endif

@@ -127,7 +127,7 @@ static void filter_block(const struct search *search, struct worker *worker, con
     for (int query = 0; query < search->count; query++)
         worker->least[query] = least_product(search, worker, query, longest);
     for (int64_t i = 0; i < block->count; i++)
-        filter_row(search, worker, block, i, longest);
+        if (el_is_allowed(search->set, el_block_row(block, i))) filter_row(search, worker, block, i, longest);
 }
 
 // ---- the products ----
