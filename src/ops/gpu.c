@@ -9,7 +9,10 @@
 #include "ops/encode.h"
 #include "ops/filling.h"
 
-enum { MOST_GROUPS = 65535 }; // of the second and third dimension, on CUDA
+enum {
+    MOST_GROUPS = 65535, // of the second and third dimension, on CUDA
+    MOST_WANTED = 1024,  // of top_k, as most_found in its kernel
+};
 
 enum el_store el_gpu_store(enum el_precision precision) {
     switch (precision) {
@@ -152,6 +155,16 @@ static int inner_products(struct el_exec *exec, const struct el_tensor *rows, co
                   EL_INT(rows->dim[0]), EL_INT(others->dim[0]), EL_INT(rows->dim[1]));
 }
 
+static int top_k(struct el_exec *exec, const struct el_tensor *scores, struct el_tensor *values,
+                 struct el_tensor *places) {
+    const int64_t wanted = values->dim[1];
+    if (wanted > MOST_WANTED || scores->dim[1] > INT32_MAX)
+        return el_fail(EL_EUNSUPPORTED, "the %d largest of %lld on %s; at most %d", (int)wanted,
+                       (long long)scores->dim[1], exec->stream.device->id, MOST_WANTED);
+    return LAUNCH(exec, top_k, EL_STORE_F32, scores->dim[0], 1, 1, EL_MEMORY(scores->data),
+                  EL_INT(scores->dim[1]), EL_INT(wanted), EL_MEMORY(values->data), EL_MEMORY(places->data));
+}
+
 // ---- weights ----
 
 static int write_buffer(struct el_device *device, const void *bytes, size_t size,
@@ -235,5 +248,6 @@ const struct el_filling el_filling_gpu = {
             .pool = pool,
             .l2_normalize = l2_normalize,
             .inner_products = inner_products,
+            .top_k = top_k,
         },
 };

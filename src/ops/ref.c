@@ -181,6 +181,41 @@ int el_l2_normalize_plain(struct el_exec *exec, struct el_tensor *inout) {
     return 0;
 }
 
+// NaN before every number; ties by the lower place.
+static bool is_better(const float *row, int64_t a, int64_t b) {
+    if (isnan(row[a]) || isnan(row[b])) return isnan(row[a]) && (!isnan(row[b]) || a < b);
+    return row[a] > row[b] || (row[a] == row[b] && a < b);
+}
+
+// The best `wanted` places of a row in order; returns how many there are.
+static int64_t best_places(const float *row, int64_t count, int64_t wanted, int32_t *places) {
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (found == wanted && !is_better(row, i, places[found - 1])) continue;
+        int64_t at = found < wanted ? found++ : found - 1;
+        for (; at > 0 && is_better(row, i, places[at - 1]); at--)
+            places[at] = places[at - 1];
+        places[at] = (int32_t)i;
+    }
+    return found;
+}
+
+int el_top_k_plain(struct el_exec *exec, const struct el_tensor *scores, struct el_tensor *values,
+                   struct el_tensor *places) {
+    (void)exec;
+    const int64_t count = scores->dim[1], wanted = values->dim[1];
+    for (int64_t n = 0; n < scores->dim[0]; n++) {
+        const float *row = el_f32(scores) + n * count;
+        int32_t *best = el_i32(places) + n * wanted;
+        const int64_t found = wanted > 0 ? best_places(row, count, wanted, best) : 0;
+        for (int64_t i = 0; i < wanted; i++) {
+            if (i >= found) best[i] = -1;
+            el_f32(values)[n * wanted + i] = i < found ? row[best[i]] : -INFINITY;
+        }
+    }
+    return 0;
+}
+
 static int inner_products(struct el_exec *exec, const struct el_tensor *rows, const struct el_tensor *others,
                           struct el_tensor *out, struct el_tensor *squares) {
     (void)exec;
@@ -208,6 +243,7 @@ const struct el_filling el_filling_ref = {
             .pool = el_pool_plain,
             .l2_normalize = el_l2_normalize_plain,
             .inner_products = inner_products,
+            .top_k = el_top_k_plain,
         },
     .products =
         {[EL_PRECISION_FP32] = &product, [EL_PRECISION_BF16] = &product, [EL_PRECISION_INT8] = &product},

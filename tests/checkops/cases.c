@@ -528,6 +528,64 @@ static void bench_inner_products(struct check *check) {
     bench_one_products(check, "200 x 384 by 0", 200, 0);
 }
 
+// ---- top_k ----
+
+// Values and places, the latter as floats.
+static void run_top_k(struct check *check, struct el_exec *exec, const struct el_tensor *scores,
+                      int64_t wanted, float *values, float *places) {
+    const int64_t rows = scores->dim[0];
+    struct el_tensor best = el_tensor_2d(EL_F32, values, rows, wanted);
+    struct el_tensor at = el_tensor_2d(EL_I32, places, rows, wanted);
+    check_status(check, exec->ops->top_k(exec, scores, &best, &at), "top_k");
+    for (int64_t i = 0; i < rows * wanted; i++) {
+        int32_t place;
+        memcpy(&place, places + i, sizeof place);
+        places[i] = (float)place;
+    }
+}
+
+static void check_top_k(struct check *check) {
+    struct draw *draw = &check->draw;
+    const int64_t rows = draw_int(draw, 0, 5), count = draw_width(draw);
+    const int64_t wanted = draw_int(draw, 0, 3) ? draw_int(draw, 1, 20) : draw_int(draw, 1, 1024);
+    const enum kind kind = (enum kind)draw_int(draw, 0, KIND_COUNT - 1);
+    struct el_tensor scores = drawn_2d(check, kind, rows, count);
+    for (int64_t i = 0; i < rows * count; i++)
+        if (draw_int(draw, 0, 1)) el_f32(&scores)[i] = (float)draw_int(draw, -3, 3); // ties
+    snprintf(check->shape, sizeof check->shape, "%d of %d, %d rows, %s", (int)wanted, (int)count, (int)rows,
+             kind_text(kind));
+    float *want_values = check_floats(check, rows * wanted),
+          *want_places = check_floats(check, rows * wanted);
+    float *scale = check_floats(check, rows);
+    memset(scale, 0, (size_t)rows * sizeof *scale); // not a bit may differ
+    run_top_k(check, &check->ref, &scores, wanted, want_values, want_places);
+    struct guarded values = guarded_new(rows * wanted), places = guarded_new(rows * wanted);
+    run_top_k(check, &check->exec, &scores, wanted, values.data, places.data);
+    check_rows(check, &values, want_values, scale, rows, wanted);
+    if (!check->failed) check_rows(check, &places, want_places, scale, rows, wanted);
+    guarded_free(&values);
+    guarded_free(&places);
+}
+
+struct top_k_bench {
+    struct el_tensor scores, values, places;
+};
+
+static int run_top_k_bench(struct check *check, void *state) {
+    struct top_k_bench *b = state;
+    return check->ops->top_k(&check->exec, &b->scores, &b->values, &b->places);
+}
+
+static void bench_top_k(struct check *check) {
+    struct top_k_bench b = {
+        .scores = drawn_2d(check, KIND_NORMAL, 1, 100000),
+        .values = empty_2d(check, 1, 10),
+        .places = el_tensor_2d(EL_I32, check_ints(check, 10), 1, 10),
+    };
+    bench_run(check, "10 of 100,000", 100000.0 * 4, "GB/s", run_top_k_bench, &b);
+    check_release(check);
+}
+
 // An operation of ops.def without a case does not compile.
 const struct op_case op_cases[] = {
 #define OP(op, params, allowed, text) \

@@ -162,6 +162,19 @@ static int run_inner_products(struct el_exec *exec, const struct el_tensor *rows
     return close_landing(exec, &own, squares);
 }
 
+// Places come back as they are: i32 in landings for floats, which are as large.
+static int run_top_k(struct el_exec *exec, const struct el_tensor *scores, struct el_tensor *values,
+                     struct el_tensor *places) {
+    struct el_tensor there;
+    struct landing best, at;
+    EL_TRY(send(exec, scores, EL_F32, &there));
+    EL_TRY(open_landing(exec, values, EL_F32, &best));
+    EL_TRY(open_landing(exec, places, EL_F32, &at));
+    EL_TRY(el_filling_gpu.ops.top_k(exec, &there, &best.inner, &at.inner));
+    EL_TRY(close_landing(exec, &best, values));
+    return close_landing(exec, &at, places);
+}
+
 const struct el_ops remote_ops = {
     .name = "remote",
 #define OP(op, params, tolerance, text) .op = run_##op,

@@ -74,6 +74,11 @@ static int wrong_inner_products(struct el_exec *exec, const struct el_tensor *ro
     return spoil(status, el_tensor_count(out) > 0 ? out : squares);
 }
 
+static int wrong_top_k(struct el_exec *exec, const struct el_tensor *scores, struct el_tensor *values,
+                       struct el_tensor *places) {
+    return spoil(right_ops->top_k(exec, scores, values, places), values);
+}
+
 const struct el_ops *wrong_ops(const struct el_ops *right, enum spoil wanted) {
     static struct el_filling wrong;
     right_ops = right;
