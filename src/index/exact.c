@@ -5,7 +5,6 @@
 // alone decides. Each thread takes runs of rows and keeps its own k best; they are merged at the end.
 #include "index/exact.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +14,11 @@
 #include "base/mem.h"
 #include "index/best.h"
 #include "index/blocks.h"
+#include "index/bound.h"
 #include "index/score.h"
 #include "ops/ops.h"
 
 enum {
-    MOST_DIM = 1 << 20,
     FEW_QUERIES = 16,         // up to here, packing them costs more than it gains
     MOST_QUERIES = 1024,      // at a time; more read the rows again
     CACHED_BYTES = 384 << 10, // of rows and their scores: they share L2 with the queries
@@ -48,11 +47,11 @@ struct search {
     const struct el_vector_set *set;
     const float *queries; // [count][dim]
     int count;
-    int64_t k;                 // of which the set may have fewer
-    struct el_linear *packed;  // the queries; NULL: few
-    double *squares, *lengths; // [count]: of each query; a bound of its length
-    double rounding;           // of a product, relative to the lengths of its row and query
-    int64_t most_rows;         // of a block
+    int64_t k;                // of which the set may have fewer
+    struct el_linear *packed; // the queries; NULL: few
+    struct el_bound bound;
+    struct el_query_bound *bounds; // [count]
+    int64_t most_rows;             // of a block
     int tasks, threads;
     struct worker *workers; // [threads]
     struct el_hit *hits;    // [count][k wanted]
@@ -61,35 +60,21 @@ struct search {
 
 // ---- the filter ----
 
-// Never less than the length of a vector with this square, which was summed in fp32 and may have underflowed.
-static double length_bound(const struct search *search, double square) {
-    return sqrt(square * (1 + 2 * search->rounding) + (double)search->set->dim * FLT_MIN);
-}
-
-// What a row's product with the query must reach for the row to be among the best so far. Rounding of a
-// product is bounded by that of `dim` additions: Higham, Accuracy and Stability of Numerical Algorithms, 3.1.
-// For squared distances, -|q - r|^2 >= t is q r - |r|^2 / 2 >= (t + |q|^2) / 2; offset_of() has the rest.
 static float least_product(const struct search *search, const struct worker *worker, int query,
                            double longest) {
-    const double least = el_best_least(&worker->best[query]), length = search->lengths[query];
-    if (search->set->metric != EL_METRIC_L2) return (float)(least - search->rounding * length * longest);
-    return (float)((least + search->squares[query]) / 2 -
-                   search->rounding * (length + longest) * (length + longest));
+    return el_bound_least(&search->bound, &search->bounds[query], el_best_least(&worker->best[query]),
+                          longest);
 }
 
+// What is to be taken from a row's products: for squared distances, half of its square.
 static float offset_of(const struct search *search, const struct worker *worker, int64_t i) {
     return search->set->metric == EL_METRIC_L2 ? worker->squares[i] / 2 : 0;
-}
-
-// A comparison that a NaN passes: the score in double decides.
-static bool reaches(float product, float least, float offset) {
-    return !(product < least + offset);
 }
 
 typedef float quad __attribute__((vector_size(4 * QUAD), aligned(4), may_alias));
 typedef int32_t quad_mask __attribute__((vector_size(4 * QUAD)));
 
-// Whether any of GROUP products does.
+// Whether any of GROUP products reaches what it must, less the offset. A NaN passes.
 static bool any_reaches(const float *products, const float *least, float offset) {
     quad_mask below = {-1, -1, -1, -1};
     uint64_t halves[2];
@@ -114,7 +99,7 @@ static void filter_row(const struct search *search, struct worker *worker, const
     for (int first = 0; first < search->count; first += GROUP) {
         if (!any_reaches(products + first, worker->least + first, offset)) continue;
         for (int query = first; query < EL_MIN(first + GROUP, search->count); query++)
-            if (reaches(products[query], worker->least[query], offset))
+            if (el_reaches(products[query], worker->least[query] + offset))
                 look_at(search, worker, block, i, query, longest);
     }
 }
@@ -123,7 +108,7 @@ static void filter_block(const struct search *search, struct worker *worker, con
     float largest = 0;
     for (int64_t i = 0; i < block->count; i++)
         largest = fmaxf(largest, worker->squares[i]); // a NaN's products pass the filter by themselves
-    const double longest = length_bound(search, largest);
+    const double longest = el_bound_length(&search->bound, largest);
     for (int query = 0; query < search->count; query++)
         worker->least[query] = least_product(search, worker, query, longest);
     for (int64_t i = 0; i < block->count; i++)
@@ -213,16 +198,12 @@ static int start_workers(struct search *search, struct el_arena *arena) {
     return 0;
 }
 
-// Lengths, and the queries as the weights of a linear layer where they are many.
+// Bounds, and the queries as the weights of a linear layer where they are many.
 static int prepare_queries(struct search *search, struct el_arena *arena) {
     const int dim = search->set->dim;
-    EL_TRY(el_arena_alloc(arena, (size_t)search->count, sizeof *search->squares, &search->squares));
-    EL_TRY(el_arena_alloc(arena, (size_t)search->count, sizeof *search->lengths, &search->lengths));
-    for (int i = 0; i < search->count; i++) {
-        const float *query = search->queries + (int64_t)i * dim;
-        search->squares[i] = el_exact_score(EL_METRIC_IP, query, query, dim);
-        search->lengths[i] = length_bound(search, search->squares[i]);
-    }
+    EL_TRY(el_arena_alloc(arena, (size_t)search->count, sizeof *search->bounds, &search->bounds));
+    for (int i = 0; i < search->count; i++)
+        search->bounds[i] = el_bound_query(&search->bound, search->queries + (int64_t)i * dim);
     if (search->count <= FEW_QUERIES) return 0;
     const struct el_tensor queries = view(search->queries, search->count, dim);
     struct el_target target = {.precision = EL_PRECISION_FP32};
@@ -276,8 +257,8 @@ static bool is_finite(const float *values, int count) {
 
 static int check_input(const struct el_vector_set *set, const float *queries, int count, int k) {
     if (k < 1) return el_fail(EL_EINVAL, "a search for %d rows; ask for at least 1", k);
-    if (set->dim < 1 || set->dim > MOST_DIM)
-        return el_fail(EL_EINVAL, "vectors of %d dimensions; searched are 1 to %d", set->dim, MOST_DIM);
+    if (set->dim < 1 || set->dim > EL_MOST_DIM)
+        return el_fail(EL_EINVAL, "vectors of %d dimensions; searched are 1 to %d", set->dim, EL_MOST_DIM);
     for (int i = 0; i < count; i++)
         if (!is_finite(queries + (int64_t)i * set->dim, set->dim))
             return el_fail(EL_EINVAL, "query %d holds a number that is not finite", i);
@@ -291,14 +272,13 @@ int el_search_exact(const struct el_vector_set *set, const float *queries, int c
     const int64_t kept = EL_MIN(k, set->count);
     const int64_t fit = HITS_BYTES / (threads * EL_MAX(kept, 1) * (int64_t)sizeof(struct el_hit));
     const int at_once = (int)EL_MAX(EL_MIN(fit, MOST_QUERIES), 1);
-    const double terms = (set->dim + 8) * 0x1p-24; // the additions of a product, and what the filter rounds
     for (int first = 0; first < count; first += at_once) {
         struct search search = {
             .set = set,
             .queries = queries + (int64_t)first * set->dim,
             .count = EL_MIN(count - first, at_once),
             .k = kept,
-            .rounding = terms / (1 - terms),
+            .bound = el_bound_init(set->metric, set->dim),
             .threads = threads,
             .hits = ret_hits + (int64_t)first * k,
             .wanted = k,
