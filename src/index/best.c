@@ -3,12 +3,15 @@
 #include "index/best.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 static bool is_worse(struct el_hit a, struct el_hit b) {
     return a.score < b.score || (a.score == b.score && a.row > b.row);
 }
 
-int el_hit_compare(const void *a, const void *b) {
+// Best first: by the larger score, then the lower row.
+static int compare_hits(const void *a, const void *b) {
     const struct el_hit *left = a, *right = b;
     return is_worse(*left, *right) - is_worse(*right, *left);
 }
@@ -46,4 +49,11 @@ void el_best_offer(struct el_best *best, struct el_hit hit) {
         sift_up(best->hits, best->count++, hit);
     else if (is_worse(best->hits[0], hit))
         sift_down(best->hits, best->count, hit);
+}
+
+void el_best_list(struct el_best *best, int64_t wanted, struct el_hit *ret_hits) {
+    qsort(best->hits, (size_t)best->count, sizeof *best->hits, compare_hits);
+    memcpy(ret_hits, best->hits, (size_t)best->count * sizeof *ret_hits);
+    for (int64_t i = best->count; i < wanted; i++)
+        ret_hits[i] = (struct el_hit){-1, -INFINITY};
 }

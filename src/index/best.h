@@ -12,13 +12,13 @@ struct el_best {
     int64_t capacity, count;
 };
 
-// Best first: by the larger score, then the lower row. A comparison for qsort.
-int el_hit_compare(const void *a, const void *b);
-
 // The score that a hit must reach; -INFINITY until there are k.
 float el_best_least(const struct el_best *best);
 
 // Takes the hit if it is one of the k best; one whose score is not a number is not.
 void el_best_offer(struct el_best *best, struct el_hit hit);
+
+// Sorts the hits and copies them, then hits of row -1 and score -INFINITY until there are `wanted`.
+void el_best_list(struct el_best *best, int64_t wanted, struct el_hit *ret_hits);
 
 #endif

@@ -6,7 +6,6 @@
 #include "index/exact.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -154,16 +153,12 @@ static void merge_query(void *context, int query, int number) {
     (void)number;
     const struct search *search = context;
     struct el_best *best = &search->workers[0].best[query];
-    struct el_hit *hits = search->hits + (int64_t)query * search->wanted;
     for (int t = 1; t < search->threads; t++) {
         const struct el_best *other = &search->workers[t].best[query];
         for (int64_t i = 0; i < other->count; i++)
             el_best_offer(best, other->hits[i]);
     }
-    qsort(best->hits, (size_t)best->count, sizeof *hits, el_hit_compare);
-    memcpy(hits, best->hits, (size_t)best->count * sizeof *hits);
-    for (int64_t i = best->count; i < search->wanted; i++)
-        hits[i] = (struct el_hit){-1, -INFINITY};
+    el_best_list(best, search->wanted, search->hits + (int64_t)query * search->wanted);
 }
 
 static int start_worker(const struct search *search, struct el_arena *arena, struct worker *worker) {
@@ -255,7 +250,7 @@ static bool is_finite(const float *values, int count) {
     return true;
 }
 
-static int check_input(const struct el_vector_set *set, const float *queries, int count, int k) {
+int el_search_check(const struct el_vector_set *set, const float *queries, int count, int k) {
     if (k < 1) return el_fail(EL_EINVAL, "a search for %d rows; ask for at least 1", k);
     if (set->dim < 1 || set->dim > EL_MOST_DIM)
         return el_fail(EL_EINVAL, "vectors of %d dimensions; searched are 1 to %d", set->dim, EL_MOST_DIM);
@@ -267,7 +262,7 @@ static int check_input(const struct el_vector_set *set, const float *queries, in
 
 int el_search_exact(const struct el_vector_set *set, const float *queries, int count, int k,
                     struct el_team *team, struct el_hit *ret_hits) {
-    EL_TRY(check_input(set, queries, count, k));
+    EL_TRY(el_search_check(set, queries, count, k));
     const int threads = el_team_size(team);
     const int64_t kept = EL_MIN(k, set->count);
     const int64_t fit = HITS_BYTES / (threads * EL_MAX(kept, 1) * (int64_t)sizeof(struct el_hit));

@@ -16,7 +16,7 @@ enum el_metric { EL_METRIC_IP, EL_METRIC_COSINE, EL_METRIC_L2 };
 
 // Rows that are searched; borrowed.
 struct el_vector_set {
-    int dim;
+    int dim;               // at most 2^20
     enum el_metric metric; // COSINE: rows and queries have length 1 already, the caller sees to it
     int64_t count;
     const float *rows;       // [count][dim]
@@ -28,9 +28,12 @@ struct el_hit {
     float score; // larger is better; L2: minus the squared distance
 };
 
+// EL_EINVAL for what a search refuses: k < 1, dimensions out of range, a query that is not finite.
+int el_search_check(const struct el_vector_set *set, const float *queries, int count, int k);
+
 // The k best rows of each query, best first; behind the last, rows are -1 and scores -INFINITY. A row whose
 // score is not a number is never among them. `queries` is [count][dim]. The team's threads share the rows;
-// NULL: the caller alone. EL_EINVAL: k < 1, or a query that is not finite. EL_ENOMEM.
+// NULL: the caller alone. EL_EINVAL as el_search_check. EL_ENOMEM, after which the hits mean nothing.
 int el_search_exact(const struct el_vector_set *set, const float *queries, int count, int k,
                     struct el_team *team, struct el_hit *ret_hits /* [count][k] */);
 
