@@ -74,11 +74,12 @@ class Overloaded(HttpTest):
         while self.server.metrics()[f'eleanor_queue_tokens{{model="{self.name}"}}'] < 1:
             pass
         with openai.OpenAI(base_url=self.server.url + "/v1", api_key="none", max_retries=0) as client:
+            self.assertEqual(len(client.embeddings.create(model=self.name, input="a").data), 1)  # before bulk
             with self.assertRaises(openai.RateLimitError) as caught:
-                client.embeddings.create(model=self.name, input="a")
+                client.embeddings.create(model=self.name, input=["a"] * 9)
             self.assertGreater(int(caught.exception.response.headers["retry-after"]), 0)
         with openai.OpenAI(base_url=self.server.url + "/v1", api_key="none", max_retries=20) as client:
-            self.assertEqual(len(client.embeddings.create(model=self.name, input="a").data), 1)
+            self.assertEqual(len(client.embeddings.create(model=self.name, input=["a"] * 9).data), 9)
         self.assertEqual(len(json.load(busy.getresponse())["data"]), 50000)
 
 
