@@ -102,6 +102,10 @@ gpu-check: ## on a machine with a GPU: check operations and a model's vectors on
 	else echo "NOT RUN: the golden test of vectors, for no model is in $(GPU_MODEL) (GPU_MODEL=FOLDER names one)"; fi
 	@$(PEER) bench/gpu.py $(BUILD)-gpu/bench_gpu $(GPU) --out $(call GPU_RESULT,gpu)
 
+.PHONY: bench-batch
+bench-batch: all ## the batcher: single texts against bulk, skewed lengths, a queue of ten million
+	@$(BUILD)/bench_batch "$(MODEL)" $(STS)
+
 .PHONY: bench-serve
 bench-serve: all ## HTTP at 1, 64 and 1,000 connections, and overload
 	@$(BUILD)/bench_serve "$(MODEL)" $(STS)
