@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -42,6 +43,13 @@ static int by_value(const void *a, const void *b) {
 static double quantile(double *values, size_t count, double at) {
     qsort(values, count, sizeof *values, by_value);
     return count > 0 ? values[(size_t)((double)(count - 1) * at)] : 0;
+}
+
+static double cpu_seconds(void) {
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6;
 }
 
 static double since(uint64_t began_ns) {
@@ -102,7 +110,7 @@ static struct submitter *take_done(struct submitting *all) {
 }
 
 // As a server does: one thread hands texts in as others are answered, until the time is over.
-static int submit_for(struct submitting *all, double seconds, double *ret_rate) {
+static int submit_for(struct submitting *all, double seconds, double *ret_rate, double *texts) {
     const uint64_t began = el_now_ns();
     size_t text = 0, flying = SUBMITTERS;
     all->answers = 0;
@@ -122,38 +130,49 @@ static int submit_for(struct submitting *all, double seconds, double *ret_rate) 
         }
     }
     *ret_rate = (double)text / since(began);
+    *texts += (double)text;
     return all->failed ? el_fail(EL_EIO, "%d texts failed", all->failed) : 0;
 }
 
-static int bulk_for(const struct submitting *all, double seconds, float *vectors, double *ret_rate) {
+static int bulk_for(const struct submitting *all, double seconds, float *vectors, double *ret_rate,
+                    double *texts) {
     const uint64_t began = el_now_ns();
-    double texts = 0;
+    double done = 0;
     while (since(began) < seconds) {
         EL_TRY(el_embed(all->embedder, all->sts->sentence, STS_SENTENCES, vectors));
-        texts += STS_SENTENCES;
+        done += STS_SENTENCES;
     }
-    *ret_rate = texts / since(began);
+    *ret_rate = done / since(began);
+    *texts += done;
     return 0;
 }
 
 struct coalescing {
-    double bulk, single, ratio; // texts a second; medians
-    double p50_s, p99_s;        // of the last round
+    double bulk, single, ratio;      // texts a second; medians
+    double bulk_cpu_s, single_cpu_s; // processor seconds a text, over all rounds
+    double p50_s, p99_s;             // of the last round
 };
 
 static int measure_coalescing(struct submitting *all, int rounds, double seconds, struct coalescing *ret) {
     double bulk[MOST_ROUNDS], single[MOST_ROUNDS], ratio[MOST_ROUNDS];
     el_auto_free float *vectors = NULL;
     EL_TRY(el_alloc(STS_SENTENCES, (size_t)el_embedder_dim(all->embedder) * sizeof *vectors, &vectors));
+    double texts[2] = {0}, cpu[2] = {0};
     for (int i = 0; i < rounds; i++) {
-        EL_TRY(bulk_for(all, seconds, vectors, &bulk[i]));
-        EL_TRY(submit_for(all, seconds, &single[i]));
+        const double began = cpu_seconds();
+        EL_TRY(bulk_for(all, seconds, vectors, &bulk[i], &texts[0]));
+        const double between = cpu_seconds();
+        EL_TRY(submit_for(all, seconds, &single[i], &texts[1]));
+        cpu[0] += between - began;
+        cpu[1] += cpu_seconds() - between;
         ratio[i] = single[i] / bulk[i];
     }
     const size_t answers = EL_MIN(all->answers, (size_t)MOST_LATENCIES);
     *ret = (struct coalescing){.bulk = quantile(bulk, (size_t)rounds, 0.5),
                                .single = quantile(single, (size_t)rounds, 0.5),
                                .ratio = quantile(ratio, (size_t)rounds, 0.5),
+                               .bulk_cpu_s = cpu[0] / texts[0],
+                               .single_cpu_s = cpu[1] / texts[1],
                                .p50_s = quantile(all->latencies, answers, 0.5),
                                .p99_s = quantile(all->latencies, answers, 0.99)};
     return 0;
@@ -277,8 +296,11 @@ static int measure_queues(struct queue_cost costs[QUEUES]) {
 
 static void tell(const char *precision, const struct coalescing *c, const struct skew *skew,
                  const struct queue_cost costs[QUEUES]) {
-    printf("bulk %.0f texts/s; %d single submitters %.0f texts/s, %.1f %% of it, p50 %.1f ms, p99 %.1f ms\n",
-           c->bulk, SUBMITTERS, c->single, 100 * c->ratio, 1e3 * c->p50_s, 1e3 * c->p99_s);
+    printf(
+        "bulk %.0f texts/s, %.0f us of processor a text; %d single submitters %.0f texts/s, %.1f %% of it, "
+        "%.0f us, p50 %.1f ms, p99 %.1f ms\n",
+        c->bulk, 1e6 * c->bulk_cpu_s, SUBMITTERS, c->single, 100 * c->ratio, 1e6 * c->single_cpu_s,
+        1e3 * c->p50_s, 1e3 * c->p99_s);
     printf("%d texts of %d tokens: %.1f ms; with one of %d: %.1f ms, %.1f %% over the packed floor\n",
            SHORT_TEXTS, SHORT_TOKENS, 1e3 * skew->short_s, LONG_TOKENS, 1e3 * skew->skewed_s,
            100 * (skew->over_floor - 1));
@@ -287,9 +309,10 @@ static void tell(const char *precision, const struct coalescing *c, const struct
                queue_lengths[i], costs[i].put_ns, costs[i].take_ns, costs[i].bytes);
     printf("{\"bench\":\"batch\",\"unit\":\"texts/s\",\"precision\":\"%s\",\"ours\":%.1f,"
            "\"peers\":{\"bulk\":%.1f},\"ratio_vs_best\":%.4f,\"share_of_limit\":%.4f,"
-           "\"submitters\":%d,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"skew_over_floor\":%.4f,\"queue\":{",
-           precision, c->single, c->bulk, c->ratio, c->ratio, SUBMITTERS, 1e3 * c->p50_s, 1e3 * c->p99_s,
-           skew->over_floor);
+           "\"cpu_ratio\":%.4f,\"submitters\":%d,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"skew_over_floor\":%.4f,"
+           "\"queue\":{",
+           precision, c->single, c->bulk, c->ratio, c->ratio, c->bulk_cpu_s / c->single_cpu_s, SUBMITTERS,
+           1e3 * c->p50_s, 1e3 * c->p99_s, skew->over_floor);
     for (int i = 0; i < QUEUES; i++)
         printf("%s\"%zu\":{\"put_ns\":%.1f,\"take_ns\":%.1f,\"bytes\":%.4f}", i ? "," : "", queue_lengths[i],
                costs[i].put_ns, costs[i].take_ns, costs[i].bytes);

@@ -60,6 +60,10 @@ struct el_embedder {
 int el_embedder_find_prompt(const struct el_embedder *embedder, const char *name,
                             const struct el_prompt **ret_prompt);
 
+// Opens the devices, with the model on each; then the batcher that has them work.
+int el_embedder_replicas_open(struct el_embedder *embedder, const struct el_embedder_options *options);
+int el_embedder_batcher_open(struct el_embedder *embedder, const struct el_embedder_options *options);
+
 // Takes the options that speak of batches; then, whenever other devices are in use, lets each have batches of
 // its size.
 int el_embedder_fit_open(struct el_embedder *embedder, const struct el_embedder_options *options);
