@@ -13,8 +13,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/compute.h"
-
-enum { GOOD_BATCHES = 64 }; // after which a group whose memory was short tries batches twice as large
+#include "engine/shortage.h"
 
 struct worker {
     struct el_batcher *batcher;
@@ -28,13 +27,12 @@ struct worker {
 
 struct group {
     struct el_batch_group options;
-    struct worker *workers;         // [options.workers]
-    struct el_team *team;           // shared by whichever worker finds the others idle; or NULL
-    int active;                     // workers that take batches
-    int64_t batch_tokens;           // as they were asked for
-    struct el_batch_limits fitting; // what fitted when memory was short last; tokens 0: memory is not short
-    int good;                       // batches that have fitted since
-    int running;                    // batches
+    struct worker *workers; // [options.workers]
+    struct el_team *team;   // shared by whichever worker finds the others idle; or NULL
+    int active;             // workers that take batches
+    int64_t batch_tokens;   // as they were asked for
+    struct el_shortage shortage;
+    int running; // batches
     int64_t running_tokens;
     bool lost;       // its device, and `recover` has not been called yet
     bool recovering; // it is being called
@@ -103,14 +101,15 @@ static bool is_idle(const struct el_batcher *batcher) {
 
 // ---- taking (all locked) ----
 
-// What a batch of the group may hold now.
+// What a batch of the group may hold: as asked for, and now.
+static struct el_batch_limits most_of(const struct el_batcher *batcher, const struct group *group) {
+    return (struct el_batch_limits){.tokens = group->batch_tokens,
+                                    .sequences = batcher->options.batch_sequences};
+}
+
 static struct el_batch_limits largest_batch(const struct el_batcher *batcher, const struct group *group) {
-    struct el_batch_limits limits = {.tokens = group->batch_tokens,
-                                     .sequences = batcher->options.batch_sequences};
-    if (group->fitting.tokens > 0) limits.tokens = EL_MIN(limits.tokens, group->fitting.tokens);
-    if (limits.sequences > 0 && group->fitting.sequences > 0)
-        limits.sequences = EL_MIN(limits.sequences, group->fitting.sequences);
-    return limits;
+    const struct el_batch_limits most = most_of(batcher, group);
+    return el_shortage_limits(&group->shortage, &most);
 }
 
 // Shares what waits among the groups that have nothing to do; with one group, or none idle, all of it.
@@ -208,25 +207,13 @@ static void end(struct worker *worker, const struct run *run) {
     group->active = 0;
 }
 
-// Where memory was short, batches become as small as the parts that fitted; each time so many of them have
-// fitted, twice as much is tried. True when memory has become short just now. Locked.
-static bool note_memory(const struct el_batcher *batcher, struct group *group, const struct run *run,
-                        const struct el_compute *compute) {
-    const bool was_short = group->fitting.tokens > 0;
-    if (compute->short_of_memory) {
-        const int halvings = EL_MIN(compute->halvings, EL_MOST_HALVINGS);
-        group->fitting.tokens = EL_MAX(run->taken.tokens >> halvings, 1);
-        group->fitting.sequences = EL_MAX(run->taken.count >> halvings, 1);
-        group->good = 0;
-        return !was_short;
-    }
-    if (!was_short || ++group->good < GOOD_BATCHES) return false;
-    group->good = 0;
-    group->fitting.tokens *= 2;
-    group->fitting.sequences *= 2;
-    const int most = batcher->options.batch_sequences;
-    if (group->fitting.tokens >= group->batch_tokens && (most == 0 || group->fitting.sequences >= most))
-        group->fitting = (struct el_batch_limits){0};
+// True when memory has become short just now. Locked.
+static bool note_memory(const struct worker *worker, const struct run *run) {
+    struct group *group = worker->group;
+    if (worker->compute.short_of_memory)
+        return el_shortage_note(&group->shortage, &run->taken, worker->compute.halvings);
+    const struct el_batch_limits most = most_of(worker->batcher, group);
+    el_shortage_pass(&group->shortage, &most);
     return false;
 }
 
@@ -249,8 +236,7 @@ static void run_batch(struct worker *worker, struct el_taken taken) {
     el_compute(&worker->compute, taken);
     pthread_mutex_lock(&batcher->lock);
     end(worker, &run);
-    if (!note_memory(batcher, worker->group, &run, &worker->compute) || !batcher->options.short_of_memory)
-        return;
+    if (!note_memory(worker, &run) || !batcher->options.short_of_memory) return;
     const struct el_batch_limits limits = largest_batch(batcher, worker->group);
     batcher->finishing++;
     pthread_mutex_unlock(&batcher->lock);
