@@ -16,55 +16,74 @@
 
 enum { BATCH_ROWS = 8192 };
 
-// A part of the rows, with the ids that they get.
-struct rows {
+// The rows of a batch that the index does not have yet, with their ids.
+struct batch {
     struct el_index_document *documents; // [BATCH_ROWS]
+    size_t *id_at;                       // [BATCH_ROWS]: of each in `ids`
     struct el_str ids;                   // one after the other, each with its NUL
     float *vectors;                      // [BATCH_ROWS][dim]; those of the file need not be aligned
+    size_t count;
 };
 
-static void rows_done(struct rows *rows) {
-    el_free(rows->documents);
-    el_free(rows->vectors);
-    el_str_done(&rows->ids);
+static void batch_done(struct batch *batch) {
+    el_free(batch->documents);
+    el_free(batch->id_at);
+    el_free(batch->vectors);
+    el_str_done(&batch->ids);
 }
 
-// FILE:ROW for `count` rows from `first` on.
-static int name_rows(struct rows *rows, const char *path, int64_t first, size_t count) {
-    size_t at = 0;
-    el_str_clear(&rows->ids);
-    for (size_t i = 0; i < count; i++) {
-        EL_TRY(el_str_printf(&rows->ids, "%s:%" PRId64, path, first + (int64_t)i));
-        EL_TRY(el_str_putc(&rows->ids, '\0'));
-    }
-    for (size_t i = 0; i < count; i++) {
-        rows->documents[i] = (struct el_index_document){.id = rows->ids.data + at, .chunks = 1};
-        at += strlen(rows->ids.data + at) + 1;
-    }
+static int make_batch(size_t row_size, struct batch *batch) {
+    EL_TRY(el_alloc(BATCH_ROWS, sizeof *batch->documents, &batch->documents));
+    EL_TRY(el_alloc(BATCH_ROWS, sizeof *batch->id_at, &batch->id_at));
+    return el_alloc(BATCH_ROWS, row_size, &batch->vectors);
+}
+
+// Adds a row with the id FILE:ROW, unless the index has it with these very bytes.
+static int take_row(struct el_index *index, const char *path, int64_t row, const uint8_t *bytes,
+                    size_t row_size, struct batch *batch) {
+    struct el_hash128 had;
+    const struct el_hash128 hash = el_index_hash(index, bytes, row_size);
+    const size_t at = batch->ids.length;
+    EL_TRY(el_str_printf(&batch->ids, "%s:%" PRId64, path, row));
+    EL_TRY(el_str_putc(&batch->ids, '\0'));
+    int found = el_index_find(index, batch->ids.data + at, &had);
+    if (found < 0 || (found && el_hash_equal(&had, &hash))) return EL_MIN(found, 0);
+    batch->id_at[batch->count] = at;
+    batch->documents[batch->count] = (struct el_index_document){.chunks = 1, .hash = hash};
+    memcpy((uint8_t *)batch->vectors + batch->count * row_size, bytes, row_size);
+    batch->count++;
+    return 0;
+}
+
+static int put_batch(struct el_index *index, struct batch *batch) {
+    for (size_t i = 0; i < batch->count; i++)
+        batch->documents[i].id = batch->ids.data + batch->id_at[i];
+    if (batch->count) EL_TRY(el_index_put(index, batch->documents, batch->count, batch->vectors));
+    batch->count = 0;
+    el_str_clear(&batch->ids);
     return 0;
 }
 
 static int put_rows(struct el_index *index, const char *path, const struct el_npy *npy,
-                    struct el_progress *progress, struct rows *rows) {
+                    struct el_progress *progress, int64_t *ret_added) {
+    struct batch batch el_auto(batch_done) = {0};
     const size_t row_size = (size_t)npy->columns * sizeof(float);
-    EL_TRY(el_alloc(BATCH_ROWS, sizeof *rows->documents, &rows->documents));
-    EL_TRY(el_alloc(BATCH_ROWS, row_size, &rows->vectors));
-    for (int64_t first = 0; first < npy->rows; first += BATCH_ROWS) {
-        const size_t count = (size_t)EL_MIN(BATCH_ROWS, npy->rows - first);
-        memcpy(rows->vectors, npy->data + (size_t)first * row_size, count * row_size);
-        EL_TRY(name_rows(rows, path, first, count));
-        for (size_t i = 0; i < count; i++)
-            rows->documents[i].hash =
-                el_index_hash(index, rows->vectors + i * (size_t)npy->columns, row_size);
-        EL_TRY(el_index_put(index, rows->documents, count, rows->vectors));
-        el_progress_set(progress, (uint64_t)first + count);
+    EL_TRY(make_batch(row_size, &batch));
+    *ret_added = 0;
+    for (int64_t row = 0; row < npy->rows;) {
+        const int64_t end = EL_MIN(row + BATCH_ROWS, npy->rows);
+        for (; row < end; row++)
+            EL_TRY(take_row(index, path, row, npy->data + (size_t)row * row_size, row_size, &batch));
+        *ret_added += (int64_t)batch.count;
+        EL_TRY(put_batch(index, &batch));
+        el_progress_set(progress, (uint64_t)row);
     }
     return 0;
 }
 
 static int add(struct el_index *index, const struct el_index_wish *wish, const char *path,
                const struct el_npy *npy) {
-    struct rows rows el_auto(rows_done) = {0};
+    int64_t added = 0;
     struct el_progress progress;
     const int dim = el_index_facts(index)->dim;
     if (npy->columns != dim)
@@ -72,9 +91,16 @@ static int add(struct el_index *index, const struct el_index_wish *wish, const c
                        wish->vectors, npy->columns, wish->name, dim);
     el_progress_open(&progress, stderr);
     el_progress_start(&progress, wish->name, "vectors", (uint64_t)npy->rows, 0);
-    int status = put_rows(index, path, npy, &progress, &rows);
+    int status = put_rows(index, path, npy, &progress, &added);
     el_progress_finish(&progress);
-    return status;
+    if (status < 0) return status;
+    if (wish->json)
+        printf("{\"index\":\"%s\",\"vectors\":%" PRId64 ",\"added\":%" PRId64 "}\n", wish->name, npy->rows,
+               added);
+    else
+        printf("%s: %" PRId64 " vectors added, %" PRId64 " unchanged\n", wish->name, added,
+               npy->rows - added);
+    return 0;
 }
 
 int el_index_add_vectors(const struct el_index_wish *wish) {
@@ -87,10 +113,6 @@ int el_index_add_vectors(const struct el_index_wish *wish) {
     if (status == 0 && !realpath(wish->vectors, path)) status = el_fail(EL_EIO, "%s is gone", wish->vectors);
     if (status == 0) status = el_search_open(wish->root, wish->name, true, &index);
     if (status == 0) status = add(index, wish, path, &npy);
-    if (status == 0 && wish->json)
-        printf("{\"index\":\"%s\",\"vectors\":%" PRId64 "}\n", wish->name, npy.rows);
-    else if (status == 0)
-        printf("%s: %" PRId64 " vectors added\n", wish->name, npy.rows);
     el_index_close(index);
     el_map_close(&map);
     return status;

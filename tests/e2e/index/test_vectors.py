@@ -39,9 +39,10 @@ class Vectors(IndexTest):
         self.index("create", "v", "--dim", "2")
         path = self.path("v.npy", npy([[1, 0], [0, 1]]))
         self.index("add", "v", "--vectors", path)
-        self.path("v.npy", npy([[0, 1], [1, 0]]))
-        self.index("add", "v", "--vectors", path)
-        self.assertEqual((self.stats("v")["documents"], self.stats("v")["dead"]), (2, 2))
+        self.assertEqual(self.json("add", "v", "--vectors", path)["added"], 0)
+        self.path("v.npy", npy([[0, 1], [1, 0], [1, 1]]))
+        self.assertEqual(self.json("add", "v", "--vectors", path)["added"], 3)
+        self.assertEqual((self.stats("v")["documents"], self.stats("v")["dead"]), (3, 2))
         query = self.path("q.npy", npy([[1, 0]]))
         self.assertTrue(self.json("query", "v", "--vectors", query)["results"][0]["id"].endswith("v.npy:1"))
 
