@@ -13,16 +13,10 @@
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "cmd/model.h"
+#include "serve/index_text.h"
 #include "store/store.h"
 
 enum { MOST_TOP = 10000, DEFAULT_MAX_FILE = 16 << 20 };
-
-static const char *const metrics[] = {
-    [EL_METRIC_IP] = "ip", [EL_METRIC_COSINE] = "cosine", [EL_METRIC_L2] = "l2"};
-
-const char *el_index_metric_name(enum el_metric metric) {
-    return metrics[metric];
-}
 
 // ---- create ----
 
@@ -44,8 +38,7 @@ static int find_facts(const struct el_config *config, const struct el_index_wish
                       struct el_vector_facts *ret_facts) {
     struct el_vector_facts facts = {.dim = (int)wish->dim, .metric = EL_METRIC_COSINE};
     struct el_cmd_model model = {0};
-    for (size_t i = 0; i < EL_COUNT(metrics); i++)
-        if (wish->metric && el_streq(metrics[i], wish->metric)) facts.metric = (enum el_metric)i;
+    if (wish->metric) EL_TRY(el_metric_parse(wish->metric, &facts.metric));
     if (wish->model || !wish->dim) {
         if (config->model.count != 1) return el_fail(EL_EINVAL, "one --model, or --dim, is wanted");
         EL_TRY(name_model(config->model.item[0], facts.model));
@@ -68,31 +61,20 @@ static int create(const struct el_config *config, const struct el_index_wish *wi
     EL_TRY(el_search_create(wish->root, wish->name, &facts));
     if (wish->json)
         printf("{\"name\":\"%s\",\"dim\":%d,\"metric\":\"%s\"}\n", wish->name, facts.dim,
-               metrics[facts.metric]);
+               el_metric_name(facts.metric));
     else
-        printf("%s made: %d dimensions, %s%s%s\n", wish->name, facts.dim, metrics[facts.metric],
+        printf("%s made: %d dimensions, %s%s%s\n", wish->name, facts.dim, el_metric_name(facts.metric),
                *facts.model ? ", " : "", facts.model);
     return 0;
 }
 
 // ---- what there is ----
 
-static int put_stats_json(struct el_str *out, const char *name, const struct el_vector_facts *facts,
-                          const struct el_index_stats *stats) {
-    EL_TRY(el_str_printf(out, "{\"name\":\"%s\",\"dim\":%d,\"metric\":\"%s\",\"model\":", name, facts->dim,
-                         metrics[facts->metric]));
-    EL_TRY(*facts->model ? el_str_put_json(out, facts->model, strlen(facts->model))
-                         : el_str_puts(out, "null"));
-    return el_str_printf(
-        out, ",\"documents\":%" PRId64 ",\"chunks\":%" PRId64 ",\"dead\":%" PRId64 ",\"bytes\":%" PRIu64 "}",
-        stats->documents, stats->chunks, stats->dead, stats->bytes);
-}
-
 static void print_stats(const char *name, const struct el_vector_facts *facts,
                         const struct el_index_stats *stats) {
     printf("%s: %" PRId64 " documents, %" PRId64 " chunks, %.1f MB; %d dimensions, %s, %s", name,
-           stats->documents, stats->chunks, (double)stats->bytes / 1e6, facts->dim, metrics[facts->metric],
-           *facts->model ? facts->model : "no model");
+           stats->documents, stats->chunks, (double)stats->bytes / 1e6, facts->dim,
+           el_metric_name(facts->metric), *facts->model ? facts->model : "no model");
     if (stats->dead) printf("; %" PRId64 " vectors to be freed by `compact`", stats->dead);
     putchar('\n');
 }
@@ -110,7 +92,7 @@ static int show(void *context, const char *name) {
     EL_TRY(el_search_open(listing->wish->root, name, false, &index));
     int status = el_index_stats(index, &stats);
     if (status == 0 && listing->wish->json) {
-        status = put_stats_json(&out, name, el_index_facts(index), &stats);
+        status = el_index_put_stats(&out, name, el_index_facts(index), &stats);
         if (status == 0) printf("%s%s", listing->count ? "," : "", out.data);
     } else if (status == 0) {
         print_stats(name, el_index_facts(index), &stats);

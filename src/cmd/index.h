@@ -29,9 +29,6 @@ int el_index_add_files(const struct el_config *config, const struct el_index_wis
 int el_index_add_vectors(const struct el_index_wish *wish);
 int el_index_query(const struct el_config *config, const struct el_index_wish *wish);
 
-// "cosine", ...
-const char *el_index_metric_name(enum el_metric metric);
-
 // ---- walking: index_walk.c ----
 
 struct el_file {

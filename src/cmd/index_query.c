@@ -13,6 +13,7 @@
 #include "cmd/index.h"
 #include "cmd/model.h"
 #include "format/npy.h"
+#include "serve/index_text.h"
 
 enum { DEFAULT_TOP = 10, SHOWN_TEXT = 160 };
 
@@ -22,25 +23,6 @@ struct query {
     struct el_team *team;
     struct el_str out; // of one answer
 };
-
-static int put_hit_json(struct el_str *out, const struct el_index_hit *hit) {
-    EL_TRY(el_str_puts(out, "{\"id\":"));
-    EL_TRY(el_str_put_json(out, hit->id, strlen(hit->id)));
-    EL_TRY(el_str_printf(out, ",\"part\":%" PRId64 ",\"score\":", hit->part));
-    EL_TRY(el_str_put_float(out, hit->score));
-    EL_TRY(el_str_puts(out, ",\"text\":"));
-    EL_TRY(hit->text ? el_str_put_json(out, hit->text, hit->text_length) : el_str_puts(out, "null"));
-    return el_str_printf(out, ",\"metadata\":%s}", hit->metadata ? hit->metadata : "null");
-}
-
-static int put_json(const struct query *query, const struct el_index_answer *answer, struct el_str *out) {
-    EL_TRY(el_str_printf(out, "{\"index\":\"%s\",\"results\":[", query->wish->name));
-    for (size_t i = 0; i < answer->count; i++) {
-        if (i) EL_TRY(el_str_putc(out, ','));
-        EL_TRY(put_hit_json(out, &answer->hits[i]));
-    }
-    return el_str_puts(out, "]}\n");
-}
 
 // The chunk's beginning on one line, cut at a blank or within none of UTF-8's code points.
 static int put_beginning(const struct el_index_hit *hit, struct el_str *out) {
@@ -64,9 +46,14 @@ static int put_text(const struct el_index_answer *answer, struct el_str *out) {
     return answer->count ? 0 : el_str_puts(out, "nothing found: the index is empty\n");
 }
 
+static int put_json(struct query *query, const struct el_index_answer *answer) {
+    EL_TRY(el_index_put_answer(&query->out, query->wish->name, answer));
+    return el_str_putc(&query->out, '\n');
+}
+
 static int print(struct query *query, struct el_index_answer *answer) {
     el_str_clear(&query->out);
-    int status = query->wish->json ? put_json(query, answer, &query->out) : put_text(answer, &query->out);
+    int status = query->wish->json ? put_json(query, answer) : put_text(answer, &query->out);
     if (status == 0) fwrite(query->out.data, query->out.length, 1, stdout); // checked when the verb ends
     el_index_answer_done(answer);
     return status;

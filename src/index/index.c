@@ -10,7 +10,24 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "index/folder.h"
+
+static const char *const metric_names[] = {
+    [EL_METRIC_IP] = "ip", [EL_METRIC_COSINE] = "cosine", [EL_METRIC_L2] = "l2"};
+
+const char *el_metric_name(enum el_metric metric) {
+    return metric_names[metric];
+}
+
+int el_metric_parse(const char *name, enum el_metric *ret_metric) {
+    for (size_t i = 0; i < EL_COUNT(metric_names); i++) {
+        if (!el_streq(name, metric_names[i])) continue;
+        *ret_metric = (enum el_metric)i;
+        return 0;
+    }
+    return el_fail(EL_EINVAL, "\"%.40s\" is no metric: cosine, ip or l2", name);
+}
 
 // ---- opening, and what is there now ----
 

@@ -28,6 +28,10 @@ enum { EL_INDEX_ID_SIZE = 4096 }; // bytes of a document's id, at most
 
 struct el_index;
 
+// "ip", "cosine", "l2"; EL_EINVAL says what there is.
+const char *el_metric_name(enum el_metric metric);
+int el_metric_parse(const char *name, enum el_metric *ret_metric);
+
 // Makes a folder with an empty index; it appears whole or not at all. EL_EINVAL (there is one; facts that
 // can't be), EL_EIO, EL_ENOMEM.
 int el_index_create(const char *folder, const struct el_vector_facts *facts);

@@ -4,23 +4,17 @@
 #include "serve/body.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/str.h"
+#include "serve/member.h"
 
 struct element_counts {
     size_t inputs; // strings and arrays in the array "input"
     size_t commas; // outside of strings: as many values, at least, as all arrays hold beyond their first
 };
-
-// The byte after the string whose opening quote is at `p`, or `end`.
-static const char *skip_string(const char *p, const char *end) {
-    for (p++; p < end && *p != '"'; p++)
-        if (*p == '\\') p++;
-    return p < end ? p + 1 : end;
-}
 
 // Counts without checking: what is not JSON gets some number here and its error from the parser.
 static struct element_counts count_elements(const char *p, const char *end) {
@@ -29,7 +23,7 @@ static struct element_counts count_elements(const char *p, const char *end) {
     int depth = 0;
     bool of_input = false; // the member under way
     for (const char *next; p < end; p = next) {
-        next = *p == '"' ? skip_string(p, end) : p + 1;
+        next = *p == '"' ? el_json_skip_string(p, end) : p + 1;
         if (depth == 1 && *p == '"' && (size_t)(next - p) == sizeof input - 1)
             of_input = memcmp(p, input, sizeof input - 1) == 0;
         if (depth == 2 && of_input && strchr("\"[{", *p)) counts.inputs += *p != '\0';
@@ -60,51 +54,24 @@ static int check_counts(const char *bytes, size_t length, const struct el_body_l
     return 0;
 }
 
-static int wrong_type(struct el_fault *fault, const char *param, const char *wanted) {
-    return el_fault_set(fault, EL_FAULT_INVALID_TYPE, param, "\"%s\" must be %s", param, wanted);
-}
-
-// True for a whole number, however it is written: 7, 7.0, 70e-1 (as JSON Schema has it).
-static bool is_whole(const json_t *value, int64_t *ret_number) {
-    double number = json_real_value(value); // 0 when it is none
-    if (!json_is_real(value) || number != trunc(number) || fabs(number) > 0x1p53) return false;
-    *ret_number = (int64_t)number;
-    return true;
-}
-
-// The member, or NULL when it is missing or null.
-static json_t *member(const json_t *root, const char *key) {
-    json_t *value = json_object_get(root, key);
-    return json_is_null(value) ? NULL : value;
-}
-
-// A string member without NULs, or NULL.
-static int read_string(const json_t *root, const char *key, const char **ret_text, struct el_fault *fault) {
-    const json_t *value = member(root, key);
-    if (value && !json_is_string(value)) return wrong_type(fault, key, "a string");
-    const char *text = json_string_value(value);
-    if (text && strlen(text) != json_string_length(value))
-        return el_fault_set(fault, EL_FAULT_INVALID_VALUE, key, "\"%s\" must not hold a NUL character", key);
-    *ret_text = text;
-    return 0;
-}
-
 static int read_options(struct el_embeddings_body *body, struct el_fault *fault) {
     const char *user, *format;
-    EL_TRY(read_string(body->root, "model", &body->model, fault));
-    EL_TRY(read_string(body->root, "user", &user, fault));
-    EL_TRY(read_string(body->root, "prompt_name", &body->prompt_name, fault));
-    EL_TRY(read_string(body->root, "encoding_format", &format, fault));
+    EL_TRY(el_member_string(body->root, "model", &body->model, fault));
+    EL_TRY(el_member_string(body->root, "user", &user, fault));
+    EL_TRY(el_member_string(body->root, "prompt_name", &body->prompt_name, fault));
+    EL_TRY(el_member_string(body->root, "encoding_format", &format, fault));
     body->base64 = el_streq(format, "base64");
     if (format && !body->base64 && !el_streq(format, "float"))
         return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "encoding_format",
                             "\"encoding_format\" must be \"float\" or \"base64\", not \"%s\"", format);
-    const json_t *truncate = member(body->root, "truncate"), *dimensions = member(body->root, "dimensions");
-    if (truncate && !json_is_boolean(truncate)) return wrong_type(fault, "truncate", "true or false");
+    const json_t *truncate = el_member(body->root, "truncate"),
+                 *dimensions = el_member(body->root, "dimensions");
+    if (truncate && !json_is_boolean(truncate))
+        return el_member_wrong_type(fault, "truncate", "true or false");
     body->refuse_too_long = json_is_false(truncate);
     int64_t wanted = 0;
-    if (dimensions && !is_whole(dimensions, &wanted))
-        return wrong_type(fault, "dimensions", "a whole number");
+    if (dimensions && !el_json_is_whole(dimensions, &wanted))
+        return el_member_wrong_type(fault, "dimensions", "a whole number");
     if (dimensions && (wanted < 1 || wanted > INT32_MAX))
         return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "dimensions", "\"dimensions\" must be at least 1");
     body->dimensions = (int)wanted;
@@ -132,7 +99,7 @@ static int read_ids(const json_t *array, size_t index, int32_t *ids, struct el_e
     for (size_t i = 0; i < count; i++) {
         const json_t *value = json_array_get(array, i);
         int64_t id = 0;
-        if (!is_whole(value, &id))
+        if (!el_json_is_whole(value, &id))
             return el_fault_set(fault, EL_FAULT_INVALID_TYPE, "input",
                                 "element %zu of input %zu is not a token id (a whole number)", i, index);
         if (id < 0 || id > INT32_MAX)
@@ -183,7 +150,7 @@ static int read_many(struct el_embeddings_body *body, const json_t *input,
 
 static int read_input(struct el_embeddings_body *body, const struct el_body_limits *limits,
                       struct el_fault *fault) {
-    const json_t *input = member(body->root, "input");
+    const json_t *input = el_member(body->root, "input");
     const json_t *first = json_array_get(input, 0);
     body->inputs = &body->one;
     body->count = 1;
@@ -191,8 +158,8 @@ static int read_input(struct el_embeddings_body *body, const struct el_body_limi
     if (json_is_string(input)) return read_text(input, 0, &body->one, fault);
     if (json_is_array(input) && !first) return empty_input(fault, 0);
     if (!json_is_string(first) && !json_is_real(first) && !json_is_array(first))
-        return wrong_type(fault, "input",
-                          "a string, an array of strings, an array of token ids, or an array of those");
+        return el_member_wrong_type(
+            fault, "input", "a string, an array of strings, an array of token ids, or an array of those");
     if (!json_is_string(first)) EL_TRY(allocate(count_ids(input), sizeof *body->ids, &body->ids, fault));
     return json_is_real(first) ? read_ids(input, 0, body->ids, &body->one, fault)
                                : read_many(body, input, limits, fault);
@@ -201,18 +168,7 @@ static int read_input(struct el_embeddings_body *body, const struct el_body_limi
 // Numbers become doubles: those we use are whole and small, and those we ignore may be of any size.
 static int read_root(const char *bytes, size_t length, const struct el_body_limits *limits,
                      struct el_embeddings_body *body, struct el_fault *fault) {
-    json_error_t error;
-    body->root =
-        json_loadb(bytes, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
-    if (!body->root && json_error_code(&error) == json_error_out_of_memory)
-        return el_fault_set(fault, EL_FAULT_OUT_OF_MEMORY, NULL, "no memory to read a body of %zu bytes",
-                            length);
-    if (!body->root)
-        return el_fault_set(fault, EL_FAULT_INVALID_JSON, NULL,
-                            "the body is not valid JSON: line %d, column %d: %s", error.line, error.column,
-                            error.text);
-    if (!json_is_object(body->root))
-        return el_fault_set(fault, EL_FAULT_INVALID_TYPE, NULL, "the request body must be a JSON object");
+    EL_TRY(el_body_root(bytes, length, JSON_DECODE_INT_AS_REAL, &body->root, fault));
     EL_TRY(read_options(body, fault));
     return read_input(body, limits, fault);
 }

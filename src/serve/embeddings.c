@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -23,19 +22,7 @@ enum {
 
 // ---- before the body ----
 
-// JSON, or what clients send that do not say (curl -d says form-urlencoded).
-static bool media_type_is_json(const char *type) {
-    static const char *const taken[] = {"application/json", "application/x-www-form-urlencoded",
-                                        "text/plain"};
-    if (!type) return true;
-    size_t length = strcspn(type, "; \t");
-    for (size_t i = 0; i < EL_COUNT(taken); i++)
-        if (length == strlen(taken[i]) && strncasecmp(type, taken[i], length) == 0) return true;
-    return length > 5 && strncasecmp(type + length - 5, "+json", 5) == 0;
-}
-
-// Loading, shutting down or full; 0 when one of the models takes requests.
-static int check_models(struct el_exchange *exchange) {
+int el_embeddings_admit(struct el_exchange *exchange) {
     const struct el_roster *roster = &exchange->server->roster;
     struct el_fault *fault = &exchange->fault;
     int status = EL_EINVAL;
@@ -53,16 +40,6 @@ static int check_models(struct el_exchange *exchange) {
     }
     if (status == 0) fault->kind = EL_FAULT_NONE;
     return status;
-}
-
-int el_embeddings_admit(struct el_exchange *exchange, const char *media_type, const char *content_coding) {
-    if (!media_type_is_json(media_type))
-        return el_fault_set(&exchange->fault, EL_FAULT_WRONG_MEDIA_TYPE, NULL,
-                            "the body must be application/json, not %s", media_type);
-    if (content_coding && strcasecmp(content_coding, "identity") != 0)
-        return el_fault_set(&exchange->fault, EL_FAULT_WRONG_MEDIA_TYPE, NULL,
-                            "the body must not be compressed (Content-Encoding: %s)", content_coding);
-    return check_models(exchange);
 }
 
 // ---- from body to service ----

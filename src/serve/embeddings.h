@@ -7,9 +7,9 @@
 
 struct el_exchange;
 
-// What can be refused before the body is read: while draining or loading, in another media type, or when
-// every model's queue is full. EL_EINVAL with the exchange's fault.
-int el_embeddings_admit(struct el_exchange *exchange, const char *media_type, const char *content_coding);
+// What can be refused before the body is read: while draining or loading, or when every model's queue is
+// full. EL_EINVAL with the exchange's fault.
+int el_embeddings_admit(struct el_exchange *exchange);
 
 // The exchange has come back: makes the reply. False when the clerk makes it, and it will come back once
 // more.

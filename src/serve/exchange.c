@@ -5,10 +5,12 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/thread.h"
 #include "serve/embeddings.h"
 #include "serve/server.h"
@@ -69,15 +71,35 @@ static int too_large(struct el_exchange *exchange) {
                         limit);
 }
 
+// JSON, or what clients send that do not say (curl -d says form-urlencoded).
+static bool media_type_is_json(const char *type) {
+    static const char *const taken[] = {"application/json", "application/x-www-form-urlencoded",
+                                        "text/plain"};
+    if (!type) return true;
+    size_t length = strcspn(type, "; \t");
+    for (size_t i = 0; i < EL_COUNT(taken); i++)
+        if (length == strlen(taken[i]) && strncasecmp(type, taken[i], length) == 0) return true;
+    return length > 5 && strncasecmp(type + length - 5, "+json", 5) == 0;
+}
+
+static int check_media(struct el_exchange *exchange, const char *type, const char *coding) {
+    if (!media_type_is_json(type))
+        return el_fault_set(&exchange->fault, EL_FAULT_WRONG_MEDIA_TYPE, NULL,
+                            "the body must be application/json, not %s", type);
+    if (coding && strcasecmp(coding, "identity") != 0)
+        return el_fault_set(&exchange->fault, EL_FAULT_WRONG_MEDIA_TYPE, NULL,
+                            "the body must not be compressed (Content-Encoding: %s)", coding);
+    return 0;
+}
+
 static int check_header(struct el_exchange *exchange, const char *method, const char *path, uint64_t size) {
     int status = find_route(exchange, method, path);
     EL_TRY(check_key(exchange));
     if (status < 0 || exchange->reply.status) return status;
-    if (exchange->route == &el_routes[EL_ROUTE_create_embeddings]) {
-        const char *type = header(exchange->connection, MHD_HTTP_HEADER_CONTENT_TYPE);
-        const char *coding = header(exchange->connection, MHD_HTTP_HEADER_CONTENT_ENCODING);
-        EL_TRY(el_embeddings_admit(exchange, type, coding));
-    }
+    if (el_streq(exchange->route->method, "POST"))
+        EL_TRY(check_media(exchange, header(exchange->connection, MHD_HTTP_HEADER_CONTENT_TYPE),
+                           header(exchange->connection, MHD_HTTP_HEADER_CONTENT_ENCODING)));
+    if (exchange->route == &el_routes[EL_ROUTE_create_embeddings]) EL_TRY(el_embeddings_admit(exchange));
     bool known = size != UINT64_MAX;
     return known && size > (uint64_t)exchange->server->config->max_body ? too_large(exchange) : 0;
 }
@@ -88,7 +110,7 @@ static enum MHD_Result answer(struct el_exchange *exchange) {
     if (exchange->fault.kind) el_reply_fault(&exchange->reply, &exchange->fault);
     exchange->phase = EL_ANSWERING;
     el_metrics_count(&exchange->server->metrics, exchange);
-    if (exchange->fault.kind == EL_FAULT_COMPUTE_FAILED || exchange->fault.kind == EL_FAULT_OUT_OF_MEMORY)
+    if (el_streq(el_fault_rows[exchange->fault.kind].label, "backend"))
         el_warn("a request with %zu inputs failed: %s", exchange->inputs, exchange->fault.message);
     el_debug("%s %d, %zu inputs, %" PRIu64 " us", exchange->route ? exchange->route->path : "(no route)",
              exchange->reply.status, exchange->inputs, (el_now_ns() - exchange->began_ns) / 1000);

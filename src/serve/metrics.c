@@ -22,7 +22,8 @@
 #include "serve/handlers.h"
 #include "serve/server.h"
 
-static const int statuses[EL_STATUS_KINDS] = {200, 204, 400, 401, 404, 405, 413, 415, 429, 499, 500, 503};
+static const int statuses[EL_STATUS_KINDS] = {200, 201, 204, 400, 401, 404, 405,
+                                              409, 413, 415, 429, 499, 500, 503};
 
 // ---- counting ----
 

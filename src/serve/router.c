@@ -17,17 +17,19 @@ const struct el_route el_routes[EL_ROUTE_COUNT] = {
 #undef ROUTE
 };
 
-// True when `path` is one of the route's; *ret_id is what stands for {id}, which is never empty.
+// True when `path` is one of the route's; *ret_id is where {id} or {name} stands in it, which is never empty.
 static bool fits(const struct el_route *route, const char *path, const char **ret_id) {
     const char *brace = strchr(route->path, '{');
     if (!brace) {
         *ret_id = NULL;
         return strcmp(route->path, path) == 0;
     }
-    size_t prefix = (size_t)(brace - route->path);
-    if (strncmp(route->path, path, prefix) != 0 || !path[prefix]) return false;
-    *ret_id = path + prefix;
-    return true;
+    const size_t prefix = (size_t)(brace - route->path);
+    if (strncmp(route->path, path, prefix) != 0) return false;
+    const char *value = path + prefix;
+    const size_t length = el_starts_with(brace, "{id}") ? strlen(value) : strcspn(value, "/");
+    *ret_id = value;
+    return length && strcmp(value + length, strchr(brace, '}') + 1) == 0;
 }
 
 static bool takes(const struct el_route *route, const char *method) {

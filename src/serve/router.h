@@ -28,7 +28,8 @@ extern const struct el_route el_routes[EL_ROUTE_COUNT];
 
 enum el_match { EL_MATCH, EL_MATCH_OPTIONS, EL_MATCH_WRONG_METHOD, EL_MATCH_NONE };
 
-// EL_MATCH: *ret_route is set, and *ret_id to what stands for {id} (within `path`), or NULL. OPTIONS and a
+// EL_MATCH: *ret_route is set, and *ret_id to what stands for {id} or {name} (within `path`, up to its end or
+// the next slash), or NULL. OPTIONS and a
 // wrong method: *ret_route is a route of that path.
 enum el_match el_router_find(const char *method, const char *path, const struct el_route **ret_route,
                              const char **ret_id);

@@ -174,6 +174,9 @@ static int open_parts(struct el_server *server) {
     EL_TRY(watch(server, server->signal_fd, &server->signal_fd));
     EL_TRY(start_http(server));
     EL_TRY(el_clerk_open(&server->clerk));
+    EL_TRY(el_open_indexes_init(&server->indexes, (int)config->threads));
+    EL_TRY(el_clerk_open(&server->index_reader));
+    EL_TRY(el_clerk_open(&server->index_writer));
     EL_TRY(el_roster_load(&server->roster, notify_loop, server));
     el_info("listening on %s%s", server->url, server->keys.count ? ", with API keys" : "");
     return 0;
@@ -310,6 +313,9 @@ static void close_fd(int fd) {
 void el_server_close(struct el_server *server) {
     if (!server) return;
     el_clerk_close(&server->clerk);
+    el_clerk_close(&server->index_writer);
+    el_clerk_close(&server->index_reader);
+    el_open_indexes_done(&server->indexes);
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
     else

@@ -15,6 +15,7 @@
 #include "serve/linger.h"
 #include "serve/metrics.h"
 #include "serve/monitor.h"
+#include "serve/open_indexes.h"
 #include "serve/peer.h"
 #include "serve/roster.h"
 #include "serve/serve.h"
@@ -29,6 +30,8 @@ struct el_server {
     struct el_metrics metrics;
     struct el_mailbox mailbox;
     struct el_clerk clerk;
+    struct el_clerk index_reader, index_writer;
+    struct el_open_indexes indexes; // of index_reader; its root is anybody's
     struct el_peers peers;
     struct el_lingerers lingerers;
     struct MHD_Daemon *daemon;

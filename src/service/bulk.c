@@ -60,6 +60,16 @@ static int submit_chunk(struct el_embedder *embedder, const struct el_text *text
     return status;
 }
 
+// Waits until one more chunk is done; false when none is under way.
+static bool wait_for_one(struct bulk *bulk) {
+    pthread_mutex_lock(&bulk->lock);
+    const size_t waiting = bulk->waiting;
+    while (bulk->waiting && bulk->waiting == waiting)
+        pthread_cond_wait(&bulk->changed, &bulk->lock);
+    pthread_mutex_unlock(&bulk->lock);
+    return waiting > 0;
+}
+
 static int wait_for_chunks(struct bulk *bulk) {
     pthread_mutex_lock(&bulk->lock);
     while (bulk->waiting > 0)
@@ -78,7 +88,9 @@ int el_embed_all(struct el_embedder *embedder, const struct el_text *texts, size
     for (size_t i = 0; i < chunks && status == 0; i++) {
         const size_t first = i * CHUNK;
         chunk[i] = (struct chunk){.bulk = &bulk, .vectors = vectors + first * dim};
-        status = submit_chunk(embedder, texts + first, EL_MIN(count - first, CHUNK), options, &chunk[i]);
+        do
+            status = submit_chunk(embedder, texts + first, EL_MIN(count - first, CHUNK), options, &chunk[i]);
+        while (status == EL_EBUSY && wait_for_one(&bulk)); // of a queue that our own chunks fill
     }
     char detail[256];
     snprintf(detail, sizeof detail, "%s", el_error_detail());

@@ -40,8 +40,7 @@ static int find_folder(const char *root, const char *name, char **ret_folder) {
 
 static int fail_named(int status, const char *name) {
     if (status == EL_ENOENT)
-        return el_fail_in(status, "no index is called \"%s\"; `eleanor index create %s` makes one", name,
-                          name);
+        return el_fail(status, "no index is called \"%s\"; `eleanor index create %s` makes one", name, name);
     return el_fail_in(status, "index %s", name);
 }
 

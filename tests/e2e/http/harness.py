@@ -50,10 +50,11 @@ class Server:
 
     def __init__(self, model, *flags, wait=True, machine=None):
         self.log = tempfile.TemporaryFile()
+        self.home = tempfile.TemporaryDirectory(prefix="eleanor-home-")  # indexes are below it
         on = [WITH_MACHINE, machine] if machine else []
         command = [*on, BINARY, "serve", "--port", "0", "--model", model, "--log-level", "debug", *flags]
-        self.process = subprocess.Popen(command, env={**environment(), "EL_BUILD": os.path.dirname(BINARY)},
-                                        stdout=subprocess.PIPE, stderr=self.log)
+        env = {**environment(), "EL_BUILD": os.path.dirname(BINARY), "ELEANOR_HOME": self.home.name}
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=self.log)
         self.tls = "--tls-cert" in flags
         self.open = []  # what close() closes
         self.url, self.port = "", 0
@@ -117,6 +118,7 @@ class Server:
             self.stop()
         self.process.stdout.close()
         self.log.close()
+        self.home.cleanup()
 
 
 class HttpTest(unittest.TestCase):

@@ -46,6 +46,22 @@ static void ids(void **state) {
     expect("DELETE", "/v1/models/x", EL_MATCH_WRONG_METHOD, NULL, NULL);
 }
 
+static void names_within_a_path(void **state) {
+    (void)state;
+    expect("GET", "/v1/indexes/notes", EL_MATCH, "get_index", "notes");
+    expect("DELETE", "/v1/indexes/notes", EL_MATCH, "delete_index", "notes");
+    expect("POST", "/v1/indexes/notes/query", EL_MATCH, "query_index", "notes/query"); // up to the slash
+    expect("POST", "/v1/indexes/query/query", EL_MATCH, "query_index", "query/query");
+    expect("POST", "/v1/indexes/notes/documents", EL_MATCH, "add_documents", "notes/documents");
+    expect("GET", "/v1/indexes/notes/query", EL_MATCH_WRONG_METHOD, NULL, NULL);
+    expect("PUT", "/v1/indexes/notes", EL_MATCH_WRONG_METHOD, NULL, NULL);
+    static const char *const paths[] = {
+        "/v1/indexes/",          "/v1/indexes//query",   "/v1/indexes/a/",      "/v1/indexes/a/b",
+        "/v1/indexes/a/b/query", "/v1/indexes/a/query/", "/v1/indexes/a/queryx"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        expect("POST", paths[i], EL_MATCH_NONE, NULL, NULL);
+}
+
 static void nothing_there(void **state) {
     (void)state;
     static const char *const paths[] = {"",         "/v1", "/v1/embeddings/", "/V1/embeddings", "//",
@@ -62,6 +78,8 @@ static void allow(void **state) {
     assert_string_equal(text, "POST, OPTIONS");
     el_router_allow(&el_routes[EL_ROUTE_health], text, sizeof text);
     assert_string_equal(text, "GET, HEAD, OPTIONS");
+    el_router_allow(&el_routes[EL_ROUTE_get_index], text, sizeof text);
+    assert_string_equal(text, "GET, HEAD, DELETE, OPTIONS");
 }
 
 static void only_health_is_open(void **state) {
@@ -74,8 +92,11 @@ static void only_health_is_open(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_route_is_found), cmocka_unit_test(ids),
-                                       cmocka_unit_test(nothing_there), cmocka_unit_test(allow),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_route_is_found),
+                                       cmocka_unit_test(ids),
+                                       cmocka_unit_test(names_within_a_path),
+                                       cmocka_unit_test(nothing_there),
+                                       cmocka_unit_test(allow),
                                        cmocka_unit_test(only_health_is_open)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bodies of requests to /v1/indexes, from JSON bytes to what the service takes. Knows no server and no
+// index, so that it can be fuzzed alone.
+#ifndef EL_SERVE_INDEX_BODY_H
+#define EL_SERVE_INDEX_BODY_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "serve/fault.h"
+#include "service/search.h"
+
+enum { EL_QUERY_MOST = 10000, EL_QUERY_DEFAULT = 10 }; // results of a query
+
+// All of these: EL_EINVAL with *fault, also for want of memory. What they point to lies in the body, which is
+// to be freed whatever they return.
+
+struct el_create_body {
+    json_t *root;
+    const char *name;
+    const char *model; // NULL: not given
+    int dim;           // 0: not given
+    enum el_metric metric;
+};
+int el_create_body_parse(const char *bytes, size_t length, struct el_create_body *ret_body,
+                         struct el_fault *fault);
+void el_create_body_done(struct el_create_body *body);
+
+struct el_add_body {
+    json_t *root;
+    size_t count;                         // at least 1
+    struct el_search_document *documents; // [count]
+    float *vectors;                       // [count][dim]; NULL: the texts are to be embedded
+    struct el_str metadata;               // JSON texts, each with its NUL
+};
+// `dim` is that of the index. Each document has a text, or each has a vector.
+int el_add_body_parse(const char *bytes, size_t length, size_t max_documents, int dim,
+                      struct el_add_body *ret_body, struct el_fault *fault);
+void el_add_body_done(struct el_add_body *body);
+
+struct el_query_body {
+    json_t *root;
+    struct el_text text; // data NULL: the vector is given
+    float *vector;       // [dim], or NULL
+    int k;
+};
+int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_query_body *ret_body,
+                        struct el_fault *fault);
+void el_query_body_done(struct el_query_body *body);
+
+#endif

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is said of indexes, as JSON: the same by the command line and over HTTP.
+#ifndef EL_SERVE_INDEX_TEXT_H
+#define EL_SERVE_INDEX_TEXT_H
+
+#include "base/str.h"
+#include "index/index.h"
+
+// {"name","dim","metric","model","documents","chunks","dead","bytes"}. EL_ENOMEM.
+int el_index_put_stats(struct el_str *out, const char *name, const struct el_vector_facts *facts,
+                       const struct el_index_stats *stats);
+// {"index","results":[{"id","part","score","text","metadata"}]}. EL_ENOMEM.
+int el_index_put_answer(struct el_str *out, const char *name, const struct el_index_answer *answer);
+
+#endif
