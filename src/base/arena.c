@@ -90,6 +90,13 @@ void el_arena_reset(struct el_arena *arena) {
     arena->used = 0;
 }
 
+size_t el_arena_bytes(const struct el_arena *arena) {
+    size_t bytes = arena->spare ? arena->spare->size : 0;
+    for (const struct el_arena_block *block = arena->blocks; block; block = block->older)
+        bytes += block->size;
+    return bytes;
+}
+
 struct el_arena_mark el_arena_mark(const struct el_arena *arena) {
     return (struct el_arena_mark){.block = arena->blocks, .used = arena->used};
 }

@@ -22,6 +22,8 @@ int el_arena_alloc(struct el_arena *arena, size_t count, size_t size, void *ret_
 // Gives everything back but keeps the largest block, so that a warm arena does not call malloc.
 void el_arena_reset(struct el_arena *arena);
 
+size_t el_arena_bytes(const struct el_arena *arena); // that it holds
+
 // A mark to return to: everything taken since el_arena_mark is given back. The largest block stays for what
 // is taken next, so that taking the same again does not call malloc.
 struct el_arena_mark {

@@ -62,7 +62,7 @@ size_t el_embed_request_count(const struct el_embed_request *request);
 int el_embed_request_dim(const struct el_embed_request *request);
 int64_t el_embed_request_tokens(
     const struct el_embed_request *request); // for usage; those of the cache count too
-// Frees it; only after `done` was called (or from within it).
+// Gives it back: after `done` was called (or from within it), and before the embedder is closed.
 void el_embed_request_close(struct el_embed_request *request);
 
 // Facts for /v1/models, /health, metrics. Counters only grow.

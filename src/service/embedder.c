@@ -54,6 +54,7 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
         return el_fail(EL_EINVAL, "threads, streams, batch_tokens, batch_texts, batch_wait_us, queue_tokens, "
                                   "queue_ms and cache_mb must not be negative");
     EL_TRY(el_zalloc(1, sizeof *embedder, &embedder));
+    pthread_mutex_init(&embedder->kept.lock, NULL);
     embedder->threads = options->threads > 0 ? options->threads : el_cpu_count();
     embedder->streams = options->streams > 0 ? options->streams : STREAMS;
     embedder->queue_tokens = options->queue_tokens;
@@ -90,6 +91,8 @@ void el_embedder_close(struct el_embedder *embedder) {
     el_tokenizer_close(embedder->tokenizer);
     el_sentence_config_done(&embedder->sentence);
     el_embedder_fit_close(embedder);
+    el_embed_requests_done(embedder);
+    pthread_mutex_destroy(&embedder->kept.lock);
     el_free(embedder->path);
     el_free(embedder);
 }

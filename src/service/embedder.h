@@ -3,6 +3,7 @@
 #ifndef EL_SERVICE_EMBEDDER_H
 #define EL_SERVICE_EMBEDDER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,6 +53,11 @@ struct el_embedder {
     int64_t queue_tokens, queue_ms; // 0: unlimited
     const struct el_prompt *prompt; // for requests that name none, or NULL
     atomic_bool draining;
+    struct { // requests that are through, with their memory, for those to come
+        pthread_mutex_t lock;
+        struct el_embed_request *first;
+        int count;
+    } kept;
     struct el_embed_counters counters;
     struct el_histogram input_tokens, tokenize_seconds;
 };
@@ -80,6 +86,9 @@ enum el_lane el_embed_lane(size_t inputs);
 // EL_ESHUTDOWN.
 int el_embed_admit(struct el_embedder *embedder, const struct el_embed_input *inputs, size_t count,
                    int64_t *ret_retry_ms);
+
+// Frees the requests that are kept.
+void el_embed_requests_done(struct el_embedder *embedder);
 
 // The batcher's el_sequence_done_fn: sequences belong to requests.
 void el_embed_sequence_done(struct el_sequence *sequence, int status);

@@ -24,9 +24,11 @@ struct input {
 
 struct el_embed_request {
     struct el_embedder *embedder;
-    struct el_arena arena; // holds all below
-    struct input *inputs;  // [count]
-    float *vectors;        // [count][dim of the model], then [count][dim]
+    struct el_tokens scratch;      // of the text that is being read
+    struct el_embed_request *next; // of those that are kept
+    struct el_arena arena;         // holds all below
+    struct input *inputs;          // [count]
+    float *vectors;                // [count][dim of the model], then [count][dim]
     size_t count;
     int dim;
     int64_t tokens;
@@ -38,6 +40,65 @@ struct el_embed_request {
     atomic_int status;      // of the first that failed
     char detail[256];       // its detail
 };
+
+// ---- a request's memory ----
+
+enum { MOST_KEPT = 256, MOST_KEPT_BYTES = 64 << 10 }; // requests, and of each
+
+static int take_request(struct el_embedder *embedder, struct el_embed_request **ret_request) {
+    pthread_mutex_lock(&embedder->kept.lock);
+    struct el_embed_request *request = embedder->kept.first;
+    if (request) {
+        embedder->kept.first = request->next;
+        embedder->kept.count--;
+    }
+    pthread_mutex_unlock(&embedder->kept.lock);
+    if (!request) {
+        EL_TRY(el_zalloc(1, sizeof *request, &request));
+        el_arena_init(&request->arena);
+    }
+    *request =
+        (struct el_embed_request){.embedder = embedder, .arena = request->arena, .scratch = request->scratch};
+    *ret_request = request;
+    return 0;
+}
+
+static void free_request(struct el_embed_request *request) {
+    el_arena_done(&request->arena);
+    el_tokens_done(&request->scratch);
+    el_free(request);
+}
+
+static size_t bytes_of(const struct el_embed_request *request) {
+    const struct el_tokens *scratch = &request->scratch;
+    return el_arena_bytes(&request->arena) + (size_t)scratch->capacity * sizeof *scratch->id +
+           scratch->repaired.capacity + scratch->normalized.capacity;
+}
+
+// Small ones are kept for those to come, so that a warm service does not call malloc for a request.
+void el_embed_request_close(struct el_embed_request *request) {
+    if (!request) return;
+    struct el_embedder *embedder = request->embedder;
+    el_arena_reset(&request->arena);
+    bool is_kept = bytes_of(request) <= MOST_KEPT_BYTES;
+    pthread_mutex_lock(&embedder->kept.lock);
+    is_kept &= embedder->kept.count < MOST_KEPT;
+    if (is_kept) {
+        request->next = embedder->kept.first;
+        embedder->kept.first = request;
+        embedder->kept.count++;
+    }
+    pthread_mutex_unlock(&embedder->kept.lock);
+    if (!is_kept) free_request(request);
+}
+
+void el_embed_requests_done(struct el_embedder *embedder) {
+    while (embedder->kept.first) {
+        struct el_embed_request *request = embedder->kept.first;
+        embedder->kept.first = request->next;
+        free_request(request);
+    }
+}
 
 // ---- reading inputs ----
 
@@ -79,7 +140,8 @@ static int take_ids(struct input *input, size_t index, const struct el_embed_inp
 }
 
 static int take_text(struct input *input, size_t index, const struct el_text *text, bool allow_empty,
-                     const struct el_prompt *prompt, struct el_tokens *tokens) {
+                     const struct el_prompt *prompt) {
+    struct el_tokens *tokens = &input->request->scratch;
     const struct el_embedder *embedder = input->request->embedder;
     struct el_siphash hash;
     if (text->length == 0 && !allow_empty) return el_fail(EL_EINVAL, "input %zu is empty", index);
@@ -101,7 +163,6 @@ static int take_inputs(struct el_embed_request *request, const struct el_embed_i
     const struct el_prompt *prompt = embedder->prompt;
     if (options->prompt) EL_TRY(el_embedder_find_prompt(embedder, options->prompt, &prompt));
     const uint64_t began = el_now_ns();
-    el_auto(el_tokens_done) struct el_tokens tokens = {0};
     for (size_t i = 0; i < request->count; i++) {
         struct input *input = &request->inputs[i];
         *input = (struct input){
@@ -112,7 +173,7 @@ static int take_inputs(struct el_embed_request *request, const struct el_embed_i
             .claim = {.owner = input},
         };
         EL_TRY(given[i].ids ? take_ids(input, i, &given[i])
-                            : take_text(input, i, &given[i].text, options->allow_empty, prompt, &tokens));
+                            : take_text(input, i, &given[i].text, options->allow_empty, prompt));
         if (options->refuse_too_long && input->tokens > embedder->max_tokens)
             return too_long(embedder, i, input->tokens);
         input->sequence.count = (int32_t)EL_MIN(input->tokens, embedder->max_tokens);
@@ -246,12 +307,10 @@ int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *i
     struct el_embed_request *request = NULL;
     struct chain chain = {0};
     EL_TRY(el_embed_admit(embedder, inputs, count, ret_retry_ms));
-    EL_TRY(el_zalloc(1, sizeof *request, &request));
-    request->embedder = embedder;
+    EL_TRY(take_request(embedder, &request));
     request->count = count;
     request->done = done;
     request->context = context;
-    el_arena_init(&request->arena);
     int status = fill_request(request, inputs, options ? options : &defaults);
     if (status < 0) {
         el_embed_request_close(request);
@@ -284,10 +343,4 @@ int el_embed_request_dim(const struct el_embed_request *request) {
 }
 int64_t el_embed_request_tokens(const struct el_embed_request *request) {
     return request->tokens;
-}
-
-void el_embed_request_close(struct el_embed_request *request) {
-    if (!request) return;
-    el_arena_done(&request->arena);
-    el_free(request);
 }

@@ -7,12 +7,13 @@
 #include <stdint.h>
 // cmocka.h wants the four above
 #include <cmocka.h>
+#include <semaphore.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "common/tiny_model.h"
-#include "eleanor/eleanor.h"
 #include "failing_malloc.h"
+#include "service/embed.h"
 
 enum { MANY = 4, ROUNDS = 50 };
 
@@ -152,6 +153,35 @@ static void a_hit_allocates_nothing_of_its_own(void **state) {
     assert_true(found <= computed);
 }
 
+static void post(void *context, struct el_embed_request *request, int status) {
+    (void)request;
+    assert_int_equal(status, 0);
+    sem_post(context);
+}
+
+static void a_warm_request_allocates_nothing(void **state) {
+    (void)state;
+    const struct el_embedder_options one_thread = {.precision = "fp32", .device = "cpu", .threads = 1};
+    struct el_embed_input inputs[MANY] = {0};
+    struct el_embedder *embedder = NULL;
+    sem_t done;
+    long before = 0;
+    sem_init(&done, 0, 0);
+    for (int i = 0; i < MANY; i++)
+        inputs[i].text = texts[i];
+    assert_int_equal(el_embedder_open(model, &one_thread, &embedder), 0);
+    for (int i = 0; i < 2 * ROUNDS; i++) {
+        struct el_embed_request *request = NULL;
+        if (i == ROUNDS) before = failing_malloc_calls();
+        assert_int_equal(el_embed_submit(embedder, inputs, MANY, NULL, post, &done, &request, NULL), 0);
+        sem_wait(&done);
+        assert_memory_equal(el_embed_request_vectors(request), expected, sizeof expected);
+        el_embed_request_close(request);
+    }
+    assert_int_equal(failing_malloc_calls(), before);
+    el_embedder_close(embedder);
+}
+
 // As many allocations in batches of a text each as in one batch of all.
 static void a_warm_batch_allocates_nothing(void **state) {
     (void)state;
@@ -171,6 +201,7 @@ int main(void) {
         cmocka_unit_test(embed_all_failures),
         cmocka_unit_test(cached_one_failure),
         cmocka_unit_test(cached_all_failures),
+        cmocka_unit_test(a_warm_request_allocates_nothing),
         cmocka_unit_test(a_warm_batch_allocates_nothing),
         cmocka_unit_test(a_hit_allocates_nothing_of_its_own),
     };
