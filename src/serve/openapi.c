@@ -63,8 +63,8 @@ static void add_limits(json_t *schemas, const struct el_server *server) {
     }
     set_limit(json_object_get(schemas, "Texts"), "maxItems", inputs);
     set_limit(json_object_get(schemas, "TokenIdArrays"), "maxItems", inputs);
-    json_t *add = json_object_get(json_object_get(schemas, "AddDocuments"), "properties");
-    set_limit(json_object_get(add, "documents"), "maxItems", inputs);
+    set_limit(json_object_get(schemas, "TextDocuments"), "maxItems", inputs);
+    set_limit(json_object_get(schemas, "VectorDocuments"), "maxItems", inputs);
     set_limit(json_object_get(json_object_get(schemas, "TokenIds"), "items"), "maximum", vocabulary - 1);
     set_limit(json_object_get(request, "dimensions"), "maximum", dimensions);
 }
