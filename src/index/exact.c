@@ -38,6 +38,7 @@ struct worker {
     float *products;      // [most_rows][count], and a GROUP behind them
     float *squares;       // [most_rows]
     int64_t block_rows;   // of the next block
+    double longest;       // row of the block at hand
     int status;
 };
 
@@ -59,10 +60,9 @@ struct search {
 
 // ---- the filter ----
 
-static float least_product(const struct search *search, const struct worker *worker, int query,
-                           double longest) {
+static float least_product(const struct search *search, const struct worker *worker, int query) {
     return el_bound_least(&search->bound, &search->bounds[query], el_best_least(&worker->best[query]),
-                          longest);
+                          worker->longest);
 }
 
 // What is to be taken from a row's products: for squared distances, half of its square.
@@ -84,34 +84,51 @@ static bool any_reaches(const float *products, const float *least, float offset)
 }
 
 static void look_at(const struct search *search, struct worker *worker, const struct el_block *block,
-                    int64_t i, int query, double longest) {
+                    int64_t i, int query) {
     const int dim = search->set->dim;
     const float score = el_exact_score(search->set->metric, search->queries + (int64_t)query * dim,
                                        block->rows + i * dim, dim);
     el_best_offer(&worker->best[query], (struct el_hit){el_block_row(block, i), score});
-    worker->least[query] = least_product(search, worker, query, longest);
+    worker->least[query] = least_product(search, worker, query);
 }
 
 static void filter_row(const struct search *search, struct worker *worker, const struct el_block *block,
-                       int64_t i, double longest) {
+                       int64_t i) {
     const float *products = worker->products + i * search->count, offset = offset_of(search, worker, i);
     for (int first = 0; first < search->count; first += GROUP) {
         if (!any_reaches(products + first, worker->least + first, offset)) continue;
         for (int query = first; query < EL_MIN(first + GROUP, search->count); query++)
             if (el_reaches(products[query], worker->least[query] + offset))
-                look_at(search, worker, block, i, query, longest);
+                look_at(search, worker, block, i, query);
     }
 }
 
+static void filter_rows(const struct search *search, struct worker *worker, const struct el_block *block,
+                        int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; i++)
+        if (el_is_allowed(search->set, el_block_row(block, i))) filter_row(search, worker, block, i);
+}
+
+// One query's products lie side by side, so that GROUP rows are compared at once.
+static void filter_column(const struct search *search, struct worker *worker, const struct el_block *block) {
+    int64_t first = 0;
+    for (; first + GROUP <= block->count; first += GROUP) {
+        float least[GROUP];
+        for (int i = 0; i < GROUP; i++)
+            least[i] = worker->least[0] + offset_of(search, worker, first + i);
+        if (any_reaches(worker->products + first, least, 0))
+            filter_rows(search, worker, block, first, first + GROUP);
+    }
+    filter_rows(search, worker, block, first, block->count);
+}
+
 static void filter_block(const struct search *search, struct worker *worker, const struct el_block *block) {
-    float largest = 0;
-    for (int64_t i = 0; i < block->count; i++)
-        largest = fmaxf(largest, worker->squares[i]); // a NaN's products pass the filter by themselves
-    const double longest = el_bound_length(&search->bound, largest);
     for (int query = 0; query < search->count; query++)
-        worker->least[query] = least_product(search, worker, query, longest);
-    for (int64_t i = 0; i < block->count; i++)
-        if (el_is_allowed(search->set, el_block_row(block, i))) filter_row(search, worker, block, i, longest);
+        worker->least[query] = least_product(search, worker, query);
+    if (search->count == 1)
+        filter_column(search, worker, block);
+    else
+        filter_rows(search, worker, block, 0, block->count);
 }
 
 // ---- the products ----
@@ -120,7 +137,15 @@ static struct el_tensor view(const float *values, int64_t rows, int64_t columns)
     return el_tensor_2d(EL_F32, (void *)(uintptr_t)values, rows, columns);
 }
 
-// Products of the block's rows with all queries, and the rows' squares.
+// A NaN is passed over: its row's products pass the filter by themselves.
+static float largest(const float *values, int64_t count) {
+    float most = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (values[i] > most) most = values[i];
+    return most;
+}
+
+// Products of the block's rows with all queries, and the length of the longest.
 static int multiply_block(const struct search *search, struct worker *worker, const struct el_block *block) {
     const int dim = search->set->dim, unpacked = search->packed ? 0 : search->count;
     struct el_exec *exec = &worker->exec;
@@ -130,6 +155,7 @@ static int multiply_block(const struct search *search, struct worker *worker, co
     struct el_tensor all = view(worker->products, block->count, search->count);
     struct el_tensor squares = el_tensor_1d(EL_F32, worker->squares, block->count);
     EL_TRY(exec->ops->inner_products(exec, &rows, &queries, &few, &squares));
+    worker->longest = el_bound_length(&search->bound, largest(worker->squares, block->count));
     return search->packed ? exec->ops->linear(exec, &rows, search->packed, EL_ACT_NONE, NULL, &all) : 0;
 }
 

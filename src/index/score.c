@@ -12,8 +12,9 @@ enum { SUMS = 8 };
 typedef double sums __attribute__((vector_size(SUMS * sizeof(double))));
 typedef float floats __attribute__((vector_size(SUMS * sizeof(float)), aligned(sizeof(float)), may_alias));
 
-static inline void add_terms(bool squares, floats query, floats row, sums *total) {
-    const sums a = __builtin_convertvector(query, sums), b = __builtin_convertvector(row, sums);
+static inline void add_terms(bool squares, const float *query, const float *row, sums *total) {
+    const sums a = __builtin_convertvector(*(const floats *)query, sums);
+    const sums b = __builtin_convertvector(*(const floats *)row, sums);
     const sums difference = a - b;
     *total += squares ? difference * difference : a * b;
 }
@@ -23,12 +24,12 @@ static inline void add_terms(bool squares, floats query, floats row, sums *total
 static inline __attribute__((always_inline)) double add_all(bool squares, const float *query,
                                                             const float *row, int dim) {
     const int whole = dim / SUMS * SUMS;
+    float query_end[SUMS] = {0}, row_end[SUMS] = {0};
     sums total = {0};
-    floats query_end = {0}, row_end = {0};
     for (int i = 0; i < whole; i += SUMS)
-        add_terms(squares, *(const floats *)(query + i), *(const floats *)(row + i), &total);
-    memcpy(&query_end, query + whole, (size_t)(dim - whole) * sizeof(float));
-    memcpy(&row_end, row + whole, (size_t)(dim - whole) * sizeof(float));
+        add_terms(squares, query + i, row + i, &total);
+    memcpy(query_end, query + whole, (size_t)(dim - whole) * sizeof *query);
+    memcpy(row_end, row + whole, (size_t)(dim - whole) * sizeof *row);
     add_terms(squares, query_end, row_end, &total);
     return ((total[0] + total[4]) + (total[2] + total[6])) + ((total[1] + total[5]) + (total[3] + total[7]));
 }

@@ -183,8 +183,10 @@ int el_l2_normalize_plain(struct el_exec *exec, struct el_tensor *inout) {
 
 // NaN before every number; ties by the lower place.
 static bool is_better(const float *row, int64_t a, int64_t b) {
-    if (isnan(row[a]) || isnan(row[b])) return isnan(row[a]) && (!isnan(row[b]) || a < b);
-    return row[a] > row[b] || (row[a] == row[b] && a < b);
+    const bool a_is_nan = isnan(row[a]), b_is_nan = isnan(row[b]);
+    if (a_is_nan != b_is_nan) return a_is_nan;
+    if (a_is_nan || row[a] == row[b]) return a < b;
+    return row[a] > row[b];
 }
 
 // The best `wanted` places of a row in order; returns how many there are.

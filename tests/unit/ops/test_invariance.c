@@ -132,6 +132,37 @@ static void norm_rows_are_independent(void **state) {
     for_each_filling(check_norms);
 }
 
+// Products of rows with others, each pair alone and in any company.
+static void check_inner_products(struct el_exec *exec) {
+    enum { OTHERS = 5 };
+    static float in[ROWS * DEPTH], other[OTHERS * DEPTH], whole[ROWS * OTHERS], own[ROWS];
+    fill(in, ROWS * DEPTH, 9);
+    fill(other, OTHERS * DEPTH, 10);
+    struct el_tensor rows = el_tensor_2d(EL_F32, in, ROWS, DEPTH);
+    struct el_tensor others = el_tensor_2d(EL_F32, other, OTHERS, DEPTH);
+    struct el_tensor out = el_tensor_2d(EL_F32, whole, ROWS, OTHERS),
+                     squares = el_tensor_1d(EL_F32, own, ROWS);
+    exec->team = teams[THREADS];
+    assert_int_equal(exec->ops->inner_products(exec, &rows, &others, &out, &squares), 0);
+    exec->team = NULL;
+    for (int r = 0; r < ROWS; r++)
+        for (int n = 0; n < OTHERS; n++) {
+            float product, square;
+            rows = el_tensor_2d(EL_F32, in + r * DEPTH, 1, DEPTH);
+            others = el_tensor_2d(EL_F32, other + n * DEPTH, 1, DEPTH);
+            out = el_tensor_2d(EL_F32, &product, 1, 1);
+            squares = el_tensor_1d(EL_F32, &square, 1);
+            assert_int_equal(exec->ops->inner_products(exec, &rows, &others, &out, &squares), 0);
+            assert_same_bits(&product, whole + r * OTHERS + n, 1, exec->ops->name, r, 1);
+            assert_same_bits(&square, own + r, 1, exec->ops->name, r, 1);
+        }
+}
+
+static void inner_products_are_independent(void **state) {
+    (void)state;
+    for_each_filling(check_inner_products);
+}
+
 // Sequences of 1 .. 60 tokens: packed together, and each alone at the start of a batch.
 enum { SEQUENCES = 61, TOKENS = 60 * 61 / 2 };
 
@@ -172,6 +203,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_rows_are_independent),
         cmocka_unit_test(norm_rows_are_independent),
+        cmocka_unit_test(inner_products_are_independent),
         cmocka_unit_test(sequences_are_independent),
     };
     return cmocka_run_group_tests(tests, open_teams, close_teams);
