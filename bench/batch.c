@@ -5,8 +5,9 @@
 //
 // coalescing: 1,000 submitters, each with one text in flight at a time, against the bulk call on the same
 // sentences, in turns. skew: 1,000 texts of 8 tokens, alone and with one of 256 among them; the packed floor
-// is what the tokens cost at the speed of the 1,000 alone. queue: what an item costs, to put and to take, in
-// queues of up to ten million.
+// is what the tokens cost at the speed of the 1,000 alone. overload: ten times as many clients at once as a
+// short queue has room for; who is refused comes back when he was told to. queue: what an item costs, to put
+// and to take, in queues of up to ten million.
 #include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -31,6 +33,9 @@ enum {
     LONG_TOKENS = 256,
     QUEUES = 4,
     CHAIN = 512,
+    OVERLOAD_TOKENS = 4096,  // that may wait: about 290 sentences
+    OVERLOAD_CLIENTS = 2900, // ten times as many
+    WARM_UP = 256,
     STRIDE = 1009, // through the sentences, so that any part of them has the lengths of all; coprime
 };
 static const size_t queue_lengths[QUEUES] = {10000, 100000, 1000000, 10000000};
@@ -179,6 +184,78 @@ static int measure_coalescing(struct submitting *all, int rounds, double seconds
     return 0;
 }
 
+// ---- overload ----
+
+// One who wants one text embedded, and comes back when he is told to.
+struct client {
+    struct submitter submitter; // first: text_done hands it out
+    uint64_t due_ns;
+    bool flying, told;
+};
+
+struct overload {
+    double refused, kept; // requests; those among them who had room when they came back
+    double back;          // who came back within the time
+    double rate;          // texts a second
+};
+
+static int ask(struct client *client, size_t *text, struct overload *overload) {
+    int64_t retry_ms = 0;
+    const struct submitting *all = client->submitter.all;
+    const struct el_embed_input input = {.text = all->sts->sentence[*text * STRIDE % STS_SENTENCES]};
+    client->submitter.began_ns = el_now_ns();
+    int status = el_embed_submit(all->embedder, &input, 1, NULL, text_done, &client->submitter,
+                                 &client->submitter.request, &retry_ms);
+    if (status < 0 && status != EL_EBUSY) return status;
+    overload->refused += status == EL_EBUSY;
+    overload->back += client->told;
+    overload->kept += status == 0 && client->told;
+    client->told = status == EL_EBUSY;
+    client->flying = status == 0;
+    client->due_ns = client->submitter.began_ns + (uint64_t)retry_ms * 1000000u;
+    *text += status == 0;
+    return 0;
+}
+
+// Returns how many were answered.
+static size_t land(struct submitting *all) {
+    pthread_mutex_lock(&all->lock);
+    struct submitter *next, *done = all->done;
+    all->done = NULL;
+    pthread_mutex_unlock(&all->lock);
+    size_t answered = 0;
+    for (; done; done = next, answered++) {
+        next = done->next;
+        el_embed_request_close(done->request);
+    }
+    return answered;
+}
+
+// All come at once; ends when the last is answered.
+static int burst(struct submitting *all, struct client *clients, size_t *text, struct overload *overload) {
+    for (size_t i = 0; i < OVERLOAD_CLIENTS; i++)
+        clients[i] = (struct client){.submitter = {.all = all}};
+    for (size_t answered = 0; answered < OVERLOAD_CLIENTS; answered += land(all)) {
+        for (size_t i = 0; i < OVERLOAD_CLIENTS; i++)
+            if (!clients[i].flying && clients[i].due_ns <= el_now_ns())
+                EL_TRY(ask(&clients[i], text, overload));
+        usleep(500);
+    }
+    return 0;
+}
+
+static int overload_for(struct submitting *all, double seconds, struct overload *ret) {
+    static struct client clients[OVERLOAD_CLIENTS];
+    struct overload overload = {0};
+    const uint64_t began = el_now_ns();
+    size_t text = 0;
+    while (since(began) < seconds)
+        EL_TRY(burst(all, clients, &text, &overload));
+    overload.rate = (double)text / since(began);
+    *ret = overload;
+    return 0;
+}
+
 // ---- skewed lengths ----
 
 static void skew_done(void *context, struct el_embed_request *request, int status) {
@@ -296,7 +373,7 @@ static int measure_queues(struct queue_cost costs[QUEUES]) {
 // ---- telling ----
 
 static void tell(const char *precision, const struct coalescing *c, const struct skew *skew,
-                 const struct queue_cost costs[QUEUES]) {
+                 const struct overload *overload, const struct queue_cost costs[QUEUES]) {
     printf(
         "bulk %.0f texts/s, %.0f us of processor a text; %d single submitters %.0f texts/s, %.1f %% of it, "
         "%.0f us, p50 %.1f ms, p99 %.1f ms\n",
@@ -305,29 +382,59 @@ static void tell(const char *precision, const struct coalescing *c, const struct
     printf("%d texts of %d tokens: %.1f ms; with one of %d: %.1f ms, %.1f %% over the packed floor\n",
            SHORT_TEXTS, SHORT_TOKENS, 1e3 * skew->short_s, LONG_TOKENS, 1e3 * skew->skewed_s,
            100 * (skew->over_floor - 1));
+    printf(
+        "%d clients at a queue of %d tokens: %.0f texts/s, %.0f refused; of those who came back %.1f %% had "
+        "room\n",
+        OVERLOAD_CLIENTS, OVERLOAD_TOKENS, overload->rate, overload->refused,
+        100 * overload->kept / overload->back);
     for (int i = 0; i < QUEUES; i++)
         printf("%8zu queued: %.0f ns to put, %.0f ns to take, %.3f bytes of the batcher's, an item\n",
                queue_lengths[i], costs[i].put_ns, costs[i].take_ns, costs[i].bytes);
     printf("{\"bench\":\"batch\",\"unit\":\"texts/s\",\"precision\":\"%s\",\"ours\":%.1f,"
            "\"peers\":{\"bulk\":%.1f},\"ratio_vs_best\":%.4f,\"share_of_limit\":%.4f,"
            "\"cpu_ratio\":%.4f,\"submitters\":%d,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"skew_over_floor\":%.4f,"
-           "\"queue\":{",
+           "\"overload\":{\"rate\":%.1f,\"refused\":%.0f,\"promises_kept\":%.4f},\"queue\":{",
            precision, c->single, c->bulk, c->ratio, c->ratio, c->bulk_cpu_s / c->single_cpu_s, SUBMITTERS,
-           1e3 * c->p50_s, 1e3 * c->p99_s, skew->over_floor);
+           1e3 * c->p50_s, 1e3 * c->p99_s, skew->over_floor, overload->rate, overload->refused,
+           overload->kept / overload->back);
     for (int i = 0; i < QUEUES; i++)
         printf("%s\"%zu\":{\"put_ns\":%.1f,\"take_ns\":%.1f,\"bytes\":%.4f}", i ? "," : "", queue_lengths[i],
                costs[i].put_ns, costs[i].take_ns, costs[i].bytes);
     printf("}}\n");
 }
 
-static int bench(struct submitting *all, const char *precision, int rounds, double seconds) {
+static int warm_up(const struct submitting *all) {
+    el_auto_free float *vectors = NULL;
+    EL_TRY(el_alloc(WARM_UP, (size_t)el_embedder_dim(all->embedder) * sizeof *vectors, &vectors));
+    return el_embed(all->embedder, all->sts->sentence, WARM_UP, vectors);
+}
+
+// On an embedder of its own, with a short queue.
+static int measure_overload(const struct submitting *all, const char *model, const char *precision,
+                            double seconds, struct overload *ret) {
+    static struct submitting busy = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                                     .done_some = PTHREAD_COND_INITIALIZER};
+    const struct el_embedder_options options = {.precision = precision, .queue_tokens = OVERLOAD_TOKENS};
+    busy.sts = all->sts;
+    busy.latencies = all->latencies;
+    EL_TRY(el_embedder_open(model, &options, &busy.embedder));
+    int status = warm_up(&busy); // its speed is known then
+    if (status == 0) status = overload_for(&busy, seconds, ret);
+    el_embedder_close(busy.embedder);
+    return status;
+}
+
+static int bench(struct submitting *all, const char *model, const char *precision, int rounds,
+                 double seconds) {
+    struct overload overload = {0};
     struct coalescing coalescing = {0};
     struct skew skew = {0};
     struct queue_cost costs[QUEUES] = {0};
     EL_TRY(measure_coalescing(all, rounds, seconds, &coalescing));
     EL_TRY(measure_skew(all, rounds, &skew));
+    EL_TRY(measure_overload(all, model, precision, rounds * seconds, &overload));
     EL_TRY(measure_queues(costs));
-    tell(precision, &coalescing, &skew, costs);
+    tell(precision, &coalescing, &skew, &overload, costs);
     return 0;
 }
 
@@ -345,7 +452,7 @@ int main(int argc, char **argv) {
     all.sts = &sts;
     int status = el_alloc(MOST_LATENCIES, sizeof *all.latencies, &all.latencies);
     if (status == 0) status = el_embedder_open(argv[1], &options, &all.embedder);
-    if (status == 0) status = bench(&all, options.precision, rounds, seconds);
+    if (status == 0) status = bench(&all, argv[1], options.precision, rounds, seconds);
     if (status < 0) fprintf(stderr, "bench_batch: %s\n", el_error_detail());
     el_embedder_close(all.embedder);
     el_free(all.latencies);

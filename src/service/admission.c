@@ -2,16 +2,18 @@
 // Who may come in: requests are refused before any work is done for them when too much waits already, or when
 // what waits would take too long, as far as measured speed tells.
 #include <inttypes.h>
-#include <math.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "service/embedder.h"
 
 enum {
     INTERACTIVE_INPUTS = 8, // at most, of a request that goes before bulk
     LEARNED_TOKENS = 1000,  // as if so many had been seen, with
-    TOKEN_BYTES = 4         // bytes each
+    TOKEN_BYTES = 4,        // bytes each
+    FIRST_RETRY_MS = 1000,
+    LONGEST_RETRY_MS = 60000
 };
 
 enum el_lane el_embed_lane(size_t inputs) {
@@ -43,10 +45,18 @@ static double tokens_ahead(const struct el_batcher_stats *stats, enum el_lane la
            (lane == EL_LANE_BULK ? bulk : EL_MIN(bulk, between));
 }
 
-static int refuse(struct el_embedder *embedder, double ms, int64_t *ret_retry_ms) {
-    if (ret_retry_ms) *ret_retry_ms = (int64_t)ms;
-    embedder->counters.refused++;
-    return EL_EBUSY;
+// When to come back: when half of what stands before is done, so that there is room, and not before those
+// who were sent away earlier: each is given a time of its own, as long as a request takes on average.
+static int64_t promise(struct el_embedder *embedder, double ahead_ns, double ns_per_token) {
+    const struct el_embed_counters *counters = &embedder->counters;
+    const double tokens = (double)counters->tokens / (double)EL_MAX(counters->requests, 1);
+    const uint64_t now = el_now_ns(), free_at = now + (uint64_t)(ahead_ns / 2);
+    uint64_t promised = atomic_load(&embedder->promised_ns), at;
+    do
+        at = EL_MIN(EL_MAX(free_at, promised), now + (uint64_t)LONGEST_RETRY_MS * 1000000);
+    while (!atomic_compare_exchange_weak(&embedder->promised_ns, &promised,
+                                         at + (uint64_t)(tokens * ns_per_token)));
+    return (int64_t)((at - now) / 1000000) + 1;
 }
 
 // One request may go over a limit, so that a large one is not refused for ever.
@@ -56,23 +66,25 @@ static int admit(struct el_embedder *embedder, enum el_lane lane, double tokens,
     struct el_batcher_stats stats;
     el_batcher_stats(embedder->batcher, &stats);
     const int64_t queued = lane == EL_LANE_BULK ? stats.queued_tokens : stats.lane_tokens[lane];
-    const double ahead_ms = tokens_ahead(&stats, lane) * stats.ns_per_token * 1e-6;
-    const double own_ms = tokens * stats.ns_per_token * 1e-6;
+    const double ahead_ns = tokens_ahead(&stats, lane) * stats.ns_per_token;
+    const double own_ns = tokens * stats.ns_per_token;
+    const bool is_full = embedder->queue_tokens > 0 && queued >= embedder->queue_tokens;
+    const bool is_late =
+        embedder->queue_ms > 0 && queued > 0 && (ahead_ns + own_ns) * 1e-6 > (double)embedder->queue_ms;
+    if (!is_full && !is_late) return 0;
+    embedder->counters.refused++;
     // Until the first batch is done the speed is not known: a second, then.
-    const double retry_ms = stats.ns_per_token > 0 ? ceil(ahead_ms) + 1 : 1000;
-    if (embedder->queue_tokens > 0 && queued >= embedder->queue_tokens) {
-        el_fail(EL_EBUSY, "%" PRId64 " tokens are waiting, the limit is %" PRId64 "; try again in %.0f ms",
-                queued, embedder->queue_tokens, retry_ms);
-        return refuse(embedder, retry_ms, ret_retry_ms);
-    }
-    if (embedder->queue_ms > 0 && queued > 0 && ahead_ms + own_ms > (double)embedder->queue_ms) {
-        el_fail(EL_EBUSY,
-                "it would take about %.0f ms, of which %.0f ms to wait; the limit is %" PRId64
-                " ms; try again in %.0f ms",
-                ahead_ms + own_ms, ahead_ms, embedder->queue_ms, retry_ms);
-        return refuse(embedder, retry_ms, ret_retry_ms);
-    }
-    return 0;
+    const int64_t retry_ms =
+        stats.ns_per_token > 0 ? promise(embedder, ahead_ns, stats.ns_per_token) : FIRST_RETRY_MS;
+    if (ret_retry_ms) *ret_retry_ms = retry_ms;
+    if (is_full)
+        return el_fail(
+            EL_EBUSY, "%" PRId64 " tokens are waiting, the limit is %" PRId64 "; try again in %" PRId64 " ms",
+            queued, embedder->queue_tokens, retry_ms);
+    return el_fail(EL_EBUSY,
+                   "it would take about %.0f ms, of which %.0f ms to wait; the limit is %" PRId64
+                   " ms; try again in %" PRId64 " ms",
+                   (ahead_ns + own_ns) * 1e-6, ahead_ns * 1e-6, embedder->queue_ms, retry_ms);
 }
 
 int el_embedder_admit(struct el_embedder *embedder, int64_t *ret_retry_ms) {

@@ -36,7 +36,7 @@ struct el_embed_options {
 };
 
 // Tokenises, admits and queues; the inputs are copied or tokenised before it returns. Refusals before any
-// work: EL_EBUSY (queue full; *ret_retry_ms says when it should have drained), EL_ETOOBIG, EL_EINVAL (empty
+// work: EL_EBUSY (queue full; *ret_retry_ms says when to come back), EL_ETOOBIG, EL_EINVAL (empty
 // input, token id out of range; the detail names the index), EL_ESHUTDOWN. On failure `done` is not called.
 // count >= 1.
 int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *inputs, size_t count,

@@ -51,6 +51,7 @@ struct el_embedder {
     void *notice_context;
     _Atomic uint64_t weight_bytes;
     int64_t queue_tokens, queue_ms; // 0: unlimited
+    _Atomic uint64_t promised_ns;   // until when those who were refused are expected, on el_now_ns's clock
     const struct el_prompt *prompt; // for requests that name none, or NULL
     atomic_bool draining;
     struct { // requests that are through, with their memory, for those to come

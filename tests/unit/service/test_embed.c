@@ -293,7 +293,7 @@ static void predicted_waits_refuse(void **state) {
     struct el_embedder *embedder = NULL;
     struct el_embed_request *request[3] = {0};
     struct answer answer = {0};
-    int64_t retry_ms = 0;
+    int64_t retry_ms = 0, later_ms = 0;
     sem_init(&answer.ready, 0, 0);
     assert_int_equal(el_embedder_open(model, &options, &embedder), 0);
     assert_int_equal(submit_many(embedder, 4000, &answer, &request[0], NULL), 0); // its speed is learned
@@ -304,6 +304,8 @@ static void predicted_waits_refuse(void **state) {
     const uint64_t began = el_now_ns();
     assert_int_equal(submit_many(embedder, 4000, &answer, &request[1], &retry_ms), EL_EBUSY);
     assert_non_null(strstr(el_error_detail(), "the limit is 2 ms"));
+    assert_int_equal(submit_many(embedder, 4000, &answer, &request[1], &later_ms), EL_EBUSY);
+    assert_true(later_ms > retry_ms); // not both at once
     assert_int_equal(submit_many(embedder, 1, &answer, &request[2], NULL), 0);
     sem_wait(&answer.ready);
     sem_wait(&answer.ready);
@@ -313,7 +315,7 @@ static void predicted_waits_refuse(void **state) {
     el_embed_request_close(request[2]);
     struct el_embed_stats stats;
     el_embedder_stats(embedder, &stats);
-    assert_int_equal(stats.refused, 1);
+    assert_int_equal(stats.refused, 2);
     el_embedder_close(embedder);
 }
 
