@@ -105,13 +105,26 @@ static int remove_folder(const char *folder) {
     return rmdir(folder) == 0 ? 0 : el_fail(EL_EIO, "cannot remove %s: %s", folder, strerror(errno));
 }
 
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 // The folder under a name beside it, so that it goes, or comes, at once.
 static int name_beside(const char *folder, char **ret_path) {
     el_auto(el_str_done) struct el_str path = {0};
-    const char *name = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder;
+    const char *name = base_name(folder);
     EL_TRY(el_str_printf(&path, "%.*s.%s.%ld", (int)(name - folder), folder, name, (long)getpid()));
     *ret_path = el_steal(path.data);
     return 0;
+}
+
+// Brings a name that came or went to the disk.
+static int sync_parent(const char *folder) {
+    char *parent el_auto_free = NULL;
+    const size_t length = (size_t)(base_name(folder) - folder);
+    EL_TRY(el_strndup(length ? folder : "./", length ? length : 2, &parent));
+    return el_sync_folder(parent);
 }
 
 int el_index_delete(const char *folder) {
@@ -138,7 +151,7 @@ static int fill_folder(const char *folder, const struct el_vector_facts *facts) 
 }
 
 static int appear(const char *made, const char *folder) {
-    if (rename(made, folder) == 0) return 0;
+    if (rename(made, folder) == 0) return sync_parent(folder);
     if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
         return el_fail(EL_EINVAL, "%s is there already", folder);
     return el_fail(EL_EIO, "cannot rename a new folder to %s: %s", folder, strerror(errno));

@@ -7,7 +7,7 @@ from indextest import ROOT, IndexTest, real_model
 
 QUESTIONS = [
     ("How does the server check API keys and TLS certificates?", "http.md"),
-    ("What happens when the GPU runs out of memory in the middle of a batch?", "engine.md"),
+    ("What is S3-FIFO and how large may the embedding cache be?", "cache.md"),
     ("How are WordPiece tokens found?", "tokenizer.md"),
     ("Which alerts does Prometheus raise about temperature?", "monitoring.md"),
     ("How do I fetch a model from the Hugging Face hub?", "store.md"),
