@@ -71,7 +71,7 @@ static void every_list_is_the_plain_one(void **state) {
     static const int row_counts[] = {0, 1, 5, 63, 64, 65, 300, 1111};
     static const int query_counts[] = {1, 2, 7, 16, 17, 31, 33, 70};
     vectors_seed = 20261121;
-    for (int round = 0; round < 10 * KINDS; round++)
+    for (int round = 0; round < 6 * KINDS; round++)
         for (int metric = EL_METRIC_IP; metric <= EL_METRIC_L2; metric++)
             check_search(&(struct search){
                 .kind = (enum kind)(round % KINDS),
