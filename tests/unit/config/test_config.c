@@ -8,26 +8,11 @@
 
 #include <cmocka.h>
 
-#include "base/error.h"
 #include "config/config.h"
-
-static int open_config(void **state) {
-    static struct el_config config;
-    *state = &config;
-    return el_config_init(&config);
-}
-
-static int close_config(void **state) {
-    el_config_done(*state);
-    return 0;
-}
+#include "fixture.h"
 
 static int read_yaml(struct el_config *config, const char *text) {
     return el_config_read_yaml(config, "eleanor.yaml", text, strlen(text));
-}
-
-static void assert_detail_has(const char *part) {
-    if (!strstr(el_error_detail(), part)) fail_msg("\"%s\" does not say \"%s\"", el_error_detail(), part);
 }
 
 static void defaults_hold(void **state) {

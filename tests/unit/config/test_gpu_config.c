@@ -9,20 +9,9 @@
 
 #include <cmocka.h>
 
-#include "base/error.h"
 #include "base/mem.h"
 #include "config/settings.h"
-
-static int open_config(void **state) {
-    static struct el_config config;
-    *state = &config;
-    return el_config_init(&config);
-}
-
-static int close_config(void **state) {
-    el_config_done(*state);
-    return 0;
-}
+#include "fixture.h"
 
 static int read_yaml(struct el_config *config, const char *text) {
     return el_config_read_yaml(config, "gpu.yaml", text, strlen(text));
@@ -30,10 +19,6 @@ static int read_yaml(struct el_config *config, const char *text) {
 
 static void take(struct el_config *config, const char *text) {
     if (read_yaml(config, text) != 0) fail_msg("%s", el_error_detail());
-}
-
-static void assert_detail_has(const char *part) {
-    if (!strstr(el_error_detail(), part)) fail_msg("\"%s\" does not say \"%s\"", el_error_detail(), part);
 }
 
 static void keys_set_settings(void **state) {

@@ -9,24 +9,9 @@
 
 #include <cmocka.h>
 
-#include "base/error.h"
 #include "base/mem.h"
 #include "config/settings.h"
-
-static int open_config(void **state) {
-    static struct el_config config;
-    *state = &config;
-    return el_config_init(&config);
-}
-
-static int close_config(void **state) {
-    el_config_done(*state);
-    return 0;
-}
-
-static void assert_detail_has(const char *part) {
-    if (!strstr(el_error_detail(), part)) fail_msg("\"%s\" does not say \"%s\"", el_error_detail(), part);
-}
+#include "fixture.h"
 
 static int read_yaml(struct el_config *config, const char *text) {
     return el_config_read_yaml(config, "eleanor.yaml", text, strlen(text));
