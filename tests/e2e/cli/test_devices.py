@@ -174,7 +174,11 @@ class Serve(DeviceTest, ModelTest):
         return {event["name"] for event in (found["traceEvents"] if isinstance(found, dict) else found)}
 
     def test_a_gpu_that_falls_off_the_bus_is_seen(self):
-        ask, process = self.serve("rtx4090-off-the-bus")
+        trip = os.path.join(self.folder, "trip")
+        ask, process = self.serve("rtx4090", env={"EL_FAKE_TRIP": trip})
+        self.assertTrue(json.loads(ask("/health"))["hardware"]["healthy"])
+        with open(trip, "w", encoding="utf-8") as file:
+            file.write("0 off-the-bus\n")
         until = time.monotonic() + TIMEOUT
         while json.loads(ask("/health"))["hardware"]["healthy"]:
             self.assertLess(time.monotonic(), until, "the loss was not seen")
