@@ -7,6 +7,7 @@
 #define LANES 8
 #define TILE_ROWS 6
 #define MAXIMUM _mm256_max_ps
+#define FUSED _mm256_fmadd_ps
 #define PRODUCT_BF16 NULL
 #define PRODUCT_INT8 NULL
 

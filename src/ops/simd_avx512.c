@@ -7,6 +7,7 @@
 #define LANES 16
 #define TILE_ROWS 14
 #define MAXIMUM _mm512_max_ps
+#define FUSED _mm512_fmadd_ps
 #define PRODUCT_BF16 &el_product_avx512_bf16
 #define PRODUCT_INT8 &el_product_avx512_vnni
 

@@ -7,6 +7,7 @@
 #define LANES 4
 #define TILE_ROWS 12
 #define MAXIMUM vmaxq_f32
+#define FUSED(x, y, sum) vfmaq_f32(sum, x, y)
 #define PRODUCT_BF16 NULL
 #define PRODUCT_INT8 NULL
 
