@@ -4,6 +4,7 @@
 
 #define LANES 16
 #define TILE_ROWS 14
+#define FUSED _mm512_fmadd_ps
 #define MULTIPLY_ADD(sum, x, w) sum = (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)w)
 
 #include "ops/encode.h"

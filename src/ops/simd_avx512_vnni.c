@@ -6,14 +6,15 @@
 
 #define LANES 16
 #define TILE_ROWS 14
+#define FUSED _mm512_fmadd_ps
 #define SUM ivec
 #define MULTIPLY_ADD(sum, x, w) sum = (ivec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w)
 // x: scale and zero of the row's block; w: scales, then scaled sums, of the columns' blocks
-#define PUT(c, sum, x, w)                                                       \
-    do {                                                                        \
-        vec exact = _mm512_cvtepi32_ps((__m512i)sum);                           \
-        vec block = exact * load(w) - splat((x)[1]) * load((w) + TILE_COLUMNS); \
-        store(c, load(c) + splat((x)[0]) * block);                              \
+#define PUT(c, sum, x, w)                                                                    \
+    do {                                                                                     \
+        vec exact = _mm512_cvtepi32_ps((__m512i)sum);                                        \
+        vec block = multiply_add(exact, load(w), splat(-(x)[1]) * load((w) + TILE_COLUMNS)); \
+        store(c, multiply_add(splat((x)[0]), block, load(c)));                               \
     } while (0)
 
 #include "ops/encode.h"
