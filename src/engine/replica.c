@@ -166,12 +166,7 @@ static int run_once(struct el_replica *replica, int worker, struct el_team *team
     const struct el_exec_mark mark = el_exec_mark(exec);
     const uint64_t began = el_now_ns();
     int status = fn(context, replica->model, exec);
-    if (status < 0) {
-        char detail[512];
-        snprintf(detail, sizeof detail, "%s", el_error_detail());
-        el_exec_sync(exec); // what was queued still uses the temporaries
-        el_fail_copy(status, detail);
-    }
+    if (status < 0) el_exec_settle(exec, status);
     if (status == 0) note_call(replica, worker, began);
     el_exec_release(exec, mark);
     if (status == EL_ENOMEM) el_exec_trim(exec); // what a large batch took may be what is missing

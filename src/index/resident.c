@@ -225,10 +225,12 @@ static int search_parts(struct chunk *chunk) {
     const struct el_tensor here =
         el_tensor_2d(EL_F32, (void *)(uintptr_t)chunk->queries, chunk->count, resident->set.dim);
     struct el_tensor queries;
+    if (resident->part_count == 0) return 0; // what is uploaded would be waited for by nobody
     const struct el_exec_mark mark = el_exec_mark(&resident->exec);
     int status = el_exec_upload(&resident->exec, &here, &queries);
     for (int i = 0; i < resident->part_count && status == 0; i++)
         status = search_part(chunk, &queries, &resident->parts[i]);
+    if (status < 0) el_exec_settle(&resident->exec, status);
     el_exec_release(&resident->exec, mark);
     return status;
 }

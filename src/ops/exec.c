@@ -108,6 +108,10 @@ int el_exec_sync(struct el_exec *exec) {
     return on_device(exec) ? el_stream_sync(&exec->stream) : 0;
 }
 
+int el_exec_settle(struct el_exec *exec, int status) {
+    return on_device(exec) ? el_stream_settle(&exec->stream, status) : status;
+}
+
 void el_exec_count(struct el_exec *exec, int64_t samples) {
     if (on_device(exec)) el_pool_count_samples(exec->stream.device->pool, (uint64_t)samples);
 }

@@ -61,6 +61,9 @@ int el_exec_upload(struct el_exec *exec, const struct el_tensor *host, struct el
 // `host`.
 int el_exec_download(struct el_exec *exec, const struct el_tensor *tensor, void *host);
 int el_exec_sync(struct el_exec *exec);
+// After a failure with `status`, before temporaries are released that queued work may still use: syncs, and
+// leaves the detail as it was. Returns `status`.
+int el_exec_settle(struct el_exec *exec, int status);
 
 // Counts samples that were computed: every 10,000 the device's pool gives back what it keeps.
 void el_exec_count(struct el_exec *exec, int64_t samples);
