@@ -59,38 +59,40 @@ static int print(struct query *query, struct el_index_answer *answer) {
     return status;
 }
 
-static int top_of(const struct el_index_wish *wish) {
-    return wish->top ? (int)wish->top : DEFAULT_TOP;
+static struct el_index_query question_of(const struct query *query) {
+    return (struct el_index_query){.k = query->wish->top ? (int)query->wish->top : DEFAULT_TOP,
+                                   .team = query->team};
 }
 
 static int ask_text(const struct el_config *config, struct query *query) {
     const char *text = query->wish->operands[0], *name = el_index_facts(query->index)->model;
-    const struct el_text question = {text, strlen(text)};
+    struct el_index_query question = question_of(query);
     struct el_index_answer answer;
     struct el_cmd_model model = {0};
+    question.text = (struct el_text){text, strlen(text)};
     if (!*name)
         return el_fail(EL_EINVAL, "index %s has no model to embed a question: it takes --vectors",
                        query->wish->name);
     int status = el_cmd_model_open(config, name, NULL, &model);
-    if (status == 0)
-        status = el_search_query(query->index, model.embedder, &question, top_of(query->wish), query->team,
-                                 &answer);
+    if (status == 0) status = el_search_query(query->index, model.embedder, &question, &answer);
     el_cmd_model_close(&model);
     return status < 0 ? status : print(query, &answer);
 }
 
 static int ask_rows(struct query *query, const struct el_npy *npy) {
     float *vector el_auto_free = NULL;
+    struct el_index_query question = question_of(query);
     const size_t row_size = (size_t)npy->columns * sizeof *vector;
     const int dim = el_index_facts(query->index)->dim;
     if (npy->columns != dim)
         return el_fail(EL_EINVAL, "%s holds vectors of %" PRId64 " dimensions, index %s has %d",
                        query->wish->vectors, npy->columns, query->wish->name, dim);
     EL_TRY(el_alloc(1, row_size, &vector));
+    question.vector = vector;
     for (int64_t i = 0; i < npy->rows; i++) {
         struct el_index_answer answer;
         memcpy(vector, npy->data + (size_t)i * row_size, row_size);
-        int status = el_index_search(query->index, vector, top_of(query->wish), query->team, &answer);
+        int status = el_index_search(query->index, &question, &answer);
         if (status < 0) return el_fail_in(status, "%s: row %" PRId64, query->wish->vectors, i);
         EL_TRY(print(query, &answer));
     }

@@ -4,7 +4,7 @@
 //     el_index_create(folder, &facts);
 //     el_index_open(folder, true, &index);
 //     el_index_put(index, documents, count, vectors);              // 0: they are there for good, all of them
-//     el_index_search(index, query, 10, NULL, &answer);
+//     el_index_search(index, &query, &answer);
 //     el_index_answer_done(&answer);
 //     el_index_close(index);
 //
@@ -82,8 +82,20 @@ struct el_index_answer {
     size_t count;              // k, or all there are
     struct el_arena arena;     // holds all of it
 };
-// The k chunks that are nearest to query[dim]. EL_EINVAL: k < 1, or a query as el_index_put refuses vectors.
-int el_index_search(struct el_index *index, const float *query, int k, struct el_team *team,
+
+enum el_query_mode { EL_QUERY_VECTOR, EL_QUERY_TEXT, EL_QUERY_HYBRID };
+struct el_index_query {
+    enum el_query_mode mode;
+    const float *vector; // [dim]; for vector and hybrid
+    struct el_text text; // for text and hybrid
+    int k;
+    const char *filter;   // JSON over metadata, or NULL
+    double recall;        // of an approximate index: the share of true neighbours wanted; 0: its own
+    struct el_team *team; // or NULL: the caller's thread alone
+};
+// The k chunks that answer a query best. EL_EINVAL: k < 1, or a vector as el_index_put refuses them.
+// EL_EUNSUPPORTED: what this index can't do.
+int el_index_search(struct el_index *index, const struct el_index_query *query,
                     struct el_index_answer *ret_answer);
 void el_index_answer_done(struct el_index_answer *answer);
 

@@ -35,9 +35,8 @@ static int update_allowed(struct el_index *index, const struct el_documents_stat
 }
 
 struct searching {
-    const float *query; // prepared
-    int k;
-    struct el_team *team;
+    const struct el_index_query *query;
+    const float *vector; // prepared
     struct el_index_answer *answer;
 };
 
@@ -74,7 +73,7 @@ static int tell(struct el_index *index, const struct el_hit *hit, struct el_inde
 static int search(struct el_index *index, struct el_documents_state *state, void *context) {
     const struct searching *searching = context;
     struct el_index_answer *answer = searching->answer;
-    const int k = (int)EL_MIN(searching->k, state->rows);
+    const int k = (int)EL_MIN(searching->query->k, state->rows);
     struct el_hit *hits el_auto_free = NULL;
     if (k == 0) return 0;
     EL_TRY(update_allowed(index, state));
@@ -85,22 +84,25 @@ static int search(struct el_index *index, struct el_documents_state *state, void
                                       .count = state->rows,
                                       .rows = el_vector_file_rows(index->file),
                                       .allowed = index->allowed};
-    EL_TRY(el_search_exact(&set, searching->query, 1, k, searching->team, hits));
+    EL_TRY(el_search_exact(&set, searching->vector, 1, k, searching->query->team, hits));
     for (int i = 0; i < k && hits[i].row >= 0; i++)
         EL_TRY(tell(index, &hits[i], answer));
     return 0;
 }
 
-int el_index_search(struct el_index *index, const float *query, int k, struct el_team *team,
+int el_index_search(struct el_index *index, const struct el_index_query *query,
                     struct el_index_answer *ret_answer) {
     float *prepared el_auto_free = NULL;
     struct el_index_answer answer = {0};
-    if (k < 1) return el_fail(EL_EINVAL, "%d results can't be asked for; at least 1", k);
+    if (query->k < 1) return el_fail(EL_EINVAL, "%d results can't be asked for; at least 1", query->k);
+    if (query->mode != EL_QUERY_VECTOR)
+        return el_fail(EL_EUNSUPPORTED, "indexes are searched by vector only");
+    if (query->filter) return el_fail(EL_EUNSUPPORTED, "searches have no filters");
     EL_TRY(el_alloc((size_t)index->facts.dim, sizeof *prepared, &prepared));
-    const char *wrong = el_index_prepare_vector(&index->facts, query, prepared);
+    const char *wrong = el_index_prepare_vector(&index->facts, query->vector, prepared);
     if (wrong) return el_fail(EL_EINVAL, "the query's vector %s", wrong);
     el_arena_init(&answer.arena);
-    struct searching searching = {.query = prepared, .k = k, .team = team, .answer = &answer};
+    struct searching searching = {.query = query, .vector = prepared, .answer = &answer};
     int status = el_index_transact(index, false, search, &searching);
     if (status < 0)
         el_index_answer_done(&answer);

@@ -190,15 +190,16 @@ int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_que
     EL_TRY(check_elements(bytes, length, (size_t)dim + OTHER_VALUES, fault));
     EL_TRY(read_root(bytes, length, &body->root, fault));
     EL_TRY(el_member_whole(body->root, "k", 1, EL_QUERY_MOST, EL_QUERY_DEFAULT, &k, fault));
-    body->k = (int)k;
+    body->query.k = (int)k;
     const json_t *text = json_object_get(body->root, "text"), *vector = json_object_get(body->root, "vector");
     if (!text == !vector)
         return el_fault_set(fault, EL_FAULT_MISSING_PARAMETER, "text",
                             "either \"text\" or \"vector\" is wanted");
     if (text && !json_is_string(text)) return el_member_wrong_type(fault, "text", "a string");
-    body->text = (struct el_text){json_string_value(text), json_string_length(text)};
+    body->query.text = (struct el_text){json_string_value(text), json_string_length(text)};
     if (!vector) return 0;
     EL_TRY(no_memory(fault, el_alloc((size_t)dim, sizeof *body->vector, &body->vector)));
+    body->query.vector = body->vector;
     return read_vector(vector, "the vector", dim, body->vector, fault);
 }
 

@@ -42,9 +42,8 @@ void el_add_body_done(struct el_add_body *body);
 
 struct el_query_body {
     json_t *root;
-    struct el_text text; // data NULL: the vector is given
-    float *vector;       // [dim], or NULL
-    int k;
+    float *vector;               // [dim], or NULL
+    struct el_index_query query; // its text's data NULL: the vector is given
 };
 int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_query_body *ret_body,
                         struct el_fault *fault);

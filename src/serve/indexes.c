@@ -319,15 +319,15 @@ void el_handle_list_indexes(struct el_exchange *exchange) {
 static int answer(struct el_exchange *exchange, struct el_index *index, const struct el_query_body *body,
                   struct el_index_answer *ret_answer) {
     struct el_embedder *embedder;
-    struct el_team *team;
-    int status = el_open_indexes_team(&exchange->server->indexes, &team);
+    struct el_index_query query = body->query;
+    int status = el_open_indexes_team(&exchange->server->indexes, &query.team);
     if (status < 0) return fail(exchange, status, NULL);
-    if (body->vector) {
-        status = el_index_search(index, body->vector, body->k, team, ret_answer);
+    if (query.vector) {
+        status = el_index_search(index, &query, ret_answer);
         return status < 0 ? fail(exchange, status, "vector") : 0;
     }
     EL_TRY(embedder_of(exchange, index, &embedder));
-    status = el_search_query(index, embedder, &body->text, body->k, team, ret_answer);
+    status = el_search_query(index, embedder, &query, ret_answer);
     return status < 0 ? fail(exchange, status, "text") : 0;
 }
 

@@ -196,11 +196,13 @@ int el_search_has(struct el_index *index, const struct el_search_document *docum
     return found > 0 ? el_hash_equal(&had, &is) : found;
 }
 
-int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_text *question,
-                    int k, struct el_team *team, struct el_index_answer *ret_answer) {
+int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_index_query *query,
+                    struct el_index_answer *ret_answer) {
     float *vector el_auto_free = NULL;
+    struct el_index_query embedded = *query;
     EL_TRY(check_dim(index, embedder));
     EL_TRY(el_alloc((size_t)el_embedder_dim(embedder), sizeof *vector, &vector));
-    EL_TRY(embed(embedder, query_prompts, question, 1, vector));
-    return el_index_search(index, vector, k, team, ret_answer);
+    EL_TRY(embed(embedder, query_prompts, &query->text, 1, vector));
+    embedded.vector = vector;
+    return el_index_search(index, &embedded, ret_answer);
 }

@@ -35,8 +35,8 @@ int el_search_has(struct el_index *index, const struct el_search_document *docum
 int el_search_add(struct el_index *index, struct el_embedder *embedder,
                   const struct el_search_document *documents, size_t count, int64_t *ret_chunks);
 
-// The k chunks nearest to a question, which gets the model's prompt for queries.
-int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_text *question,
-                    int k, struct el_team *team, struct el_index_answer *ret_answer);
+// As el_index_search, with the vector of query->text, which gets the model's prompt for queries.
+int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_index_query *query,
+                    struct el_index_answer *ret_answer);
 
 #endif

@@ -48,7 +48,7 @@ static void fuzz_query(const char *bytes, size_t size) {
     struct el_fault fault = {0};
     if (el_query_body_parse(bytes, size, DIM, &body, &fault) < 0)
         check_fault(&fault);
-    else if (body.k < 1 || body.k > EL_QUERY_MOST || !body.text.data == !body.vector)
+    else if (body.query.k < 1 || body.query.k > EL_QUERY_MOST || !body.query.text.data == !body.query.vector)
         abort();
     else
         check_vectors(body.vector, 1);

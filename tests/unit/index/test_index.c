@@ -89,11 +89,15 @@ static void expect_stats(struct el_index *index, int64_t documents, int64_t chun
     assert_true(stats.bytes > 4096);
 }
 
+static int search(struct el_index *index, const float *vector, int k, struct el_index_answer *ret_answer) {
+    return el_index_search(index, &(struct el_index_query){.vector = vector, .k = k}, ret_answer);
+}
+
 // The texts of the answer, best first: "2.1 2.0".
 static void expect_found(struct el_index *index, const float *query, int k, const char *texts) {
     struct el_index_answer answer;
     struct el_str found el_auto(el_str_done) = {0};
-    if (el_index_search(index, query, k, NULL, &answer) < 0) fail_msg("%s", el_error_detail());
+    if (search(index, query, k, &answer) < 0) fail_msg("%s", el_error_detail());
     for (size_t i = 0; i < answer.count; i++)
         assert_int_equal(el_str_printf(&found, "%s%s", i ? " " : "", answer.hits[i].text), 0);
     assert_string_equal(found.data ? found.data : "", texts);
@@ -113,7 +117,7 @@ static void what_was_put_is_found(void **state) {
     expect_stats(index, 3, 6, 0);
     expect_found(index, by_number, 3, "3.1 3.0 2.1");
     expect_found(index, by_number, 100, "3.1 3.0 2.1 2.0 1.1 1.0");
-    assert_int_equal(el_index_search(index, by_number, 1, NULL, &answer), 0);
+    assert_int_equal(search(index, by_number, 1, &answer), 0);
     assert_string_equal(answer.hits[0].id, "doc-3");
     assert_string_equal(answer.hits[0].metadata, "{\"a\":1}");
     assert_int_equal(answer.hits[0].part, 1);
@@ -198,13 +202,13 @@ static void vectors_that_cannot_be(void **state) {
     assert_non_null(strstr(el_error_detail(), "not finite"));
     vectors[DIM] = INFINITY;
     assert_int_equal(el_index_put(index, &document, 1, vectors), EL_EINVAL);
-    assert_int_equal(el_index_search(index, vectors + DIM, 1, NULL, &answer), EL_EINVAL);
-    assert_int_equal(el_index_search(index, vectors, 0, NULL, &answer), EL_EINVAL);
+    assert_int_equal(search(index, vectors + DIM, 1, &answer), EL_EINVAL);
+    assert_int_equal(search(index, vectors, 0, &answer), EL_EINVAL);
     assert_int_equal(el_index_put(index, &(struct el_index_document){.id = ""}, 1, NULL), EL_EINVAL);
     expect_stats(index, 0, 0, 0);
     vectors[DIM] = -1;
     assert_int_equal(el_index_put(index, &document, 1, vectors), 0);
-    assert_int_equal(el_index_search(index, (float[DIM]){30, 40, 0, 0}, 2, NULL, &answer), 0);
+    assert_int_equal(search(index, (float[DIM]){30, 40, 0, 0}, 2, &answer), 0);
     assert_true(fabsf(answer.hits[0].score - 1) < 1e-6F); // cosine, whatever the lengths
     assert_true(fabsf(answer.hits[1].score + 0.6F) < 1e-6F);
     el_index_answer_done(&answer);
@@ -340,7 +344,7 @@ static void expect_vectors(struct el_index *index, const int chunks[DOCUMENTS]) 
     struct el_index_answer answer;
     bool seen[DOCUMENTS][8] = {{false}};
     size_t total = 0;
-    assert_int_equal(el_index_search(index, by_number, 1000, NULL, &answer), 0);
+    assert_int_equal(search(index, by_number, 1000, &answer), 0);
     for (size_t i = 0; i < answer.count; i++) {
         const struct el_index_hit *hit = &answer.hits[i];
         int64_t n;
@@ -403,7 +407,7 @@ static void a_reader_beside_a_writer(void **state) {
     int searches = 0;
     for (; el_now_ns() < end; searches++) {
         struct el_index_answer answer;
-        if (el_index_search(index, by_number, 1000, NULL, &answer) < 0) fail_msg("%s", el_error_detail());
+        if (search(index, by_number, 1000, &answer) < 0) fail_msg("%s", el_error_detail());
         int64_t parts[DOCUMENTS] = {0};
         for (size_t i = 0; i < answer.count; i++) {
             int64_t n;
