@@ -6,10 +6,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "index/embedded.h"
 #include "index/folder.h"
-#include "index/index_parts.h"
 
-static int verify(struct el_index *index, struct el_documents_state *state, void *context) {
+static int verify(struct el_embedded *index, struct el_documents_state *state, void *context) {
     struct el_documents_counts counts;
     (void)context;
     EL_TRY(el_vector_file_verify(index->file));
@@ -20,13 +20,13 @@ static int verify(struct el_index *index, struct el_documents_state *state, void
                    index->folder, counts.chunks, counts.dead, state->rows);
 }
 
-int el_index_verify(struct el_index *index) {
-    return el_index_transact(index, false, verify, NULL);
+int el_embedded_verify(struct el_index *index) {
+    return el_embedded_transact(index, false, verify, NULL);
 }
 
 // Copies runs of live rows, which lie between dead ones, through a buffer.
 struct copying {
-    struct el_index *index;
+    struct el_embedded *index;
     struct el_vector_file *target;
     float *buffer; // [capacity][dim]
     int64_t capacity, buffered;
@@ -41,7 +41,7 @@ static int flush(struct copying *copying) {
 }
 
 static int copy_run(struct copying *copying, int64_t end) {
-    const size_t dim = (size_t)copying->index->facts.dim;
+    const size_t dim = (size_t)copying->index->base.facts.dim;
     const float *rows = el_vector_file_rows(copying->index->file);
     if (copying->dead && end > copying->next)
         EL_TRY(
@@ -82,9 +82,9 @@ static int copy_live(struct copying *copying, const struct dead_rows *dead, int6
 static int copy_all(struct copying *copying, int64_t rows, int64_t dead_count) {
     enum { BUFFER_BYTES = 16 << 20 };
     struct dead_rows dead = {0};
-    copying->capacity = EL_MAX(1, BUFFER_BYTES / (copying->index->facts.dim * (int64_t)sizeof(float)));
+    copying->capacity = EL_MAX(1, BUFFER_BYTES / (copying->index->base.facts.dim * (int64_t)sizeof(float)));
     EL_TRY(el_alloc((size_t)dead_count, sizeof *dead.rows, &dead.rows));
-    int status = el_alloc((size_t)copying->capacity * (size_t)copying->index->facts.dim, sizeof(float),
+    int status = el_alloc((size_t)copying->capacity * (size_t)copying->index->base.facts.dim, sizeof(float),
                           &copying->buffer);
     if (status == 0) status = el_documents_each_dead(copying->index->documents, note_dead, &dead);
     if (status == 0) status = copy_live(copying, &dead, rows);
@@ -94,14 +94,14 @@ static int copy_all(struct copying *copying, int64_t rows, int64_t dead_count) {
     return status;
 }
 
-static int rewrite(struct el_index *index, struct el_documents_state *state,
+static int rewrite(struct el_embedded *index, struct el_documents_state *state,
                    struct el_vector_file **ret_file) {
     char *path el_auto_free = NULL;
     struct el_documents_counts counts;
     EL_TRY(verify(index, state, NULL)); // damage may not get a sum of its own
     EL_TRY(el_documents_count(index->documents, &counts));
     EL_TRY(el_index_vector_path(index->folder, state->generation + 1, &path));
-    EL_TRY(el_vector_file_create(path, &index->facts, ret_file));
+    EL_TRY(el_vector_file_create(path, &index->base.facts, ret_file));
     struct copying copying = {.index = index, .target = *ret_file};
     EL_TRY(copy_all(&copying, state->rows, counts.dead));
     EL_TRY(el_sync_folder(index->folder));
@@ -111,13 +111,13 @@ static int rewrite(struct el_index *index, struct el_documents_state *state,
 }
 
 // The transaction's end makes the new file the index's. Until that has been tried, it may be removed.
-static int rewrite_or_sweep(struct el_index *index, struct el_documents_state *state, void *context) {
+static int rewrite_or_sweep(struct el_embedded *index, struct el_documents_state *state, void *context) {
     int status = rewrite(index, state, context);
     if (status < 0) el_index_sweep(index->folder, index->generation);
     return status;
 }
 
-static void take_over(struct el_index *index, struct el_vector_file *file) {
+static void take_over(struct el_embedded *index, struct el_vector_file *file) {
     pthread_mutex_lock(&index->mutex);
     el_vector_file_close(index->file);
     index->file = file;
@@ -126,12 +126,12 @@ static void take_over(struct el_index *index, struct el_vector_file *file) {
     pthread_mutex_unlock(&index->mutex);
 }
 
-int el_index_compact(struct el_index *index) {
+int el_embedded_compact(struct el_index *index) {
     struct el_vector_file *file = NULL;
-    int status = el_index_transact(index, true, rewrite_or_sweep, &file);
+    int status = el_embedded_transact(index, true, rewrite_or_sweep, &file);
     if (status < 0)
         el_vector_file_close(file);
     else
-        take_over(index, file);
+        take_over((struct el_embedded *)index, file);
     return status;
 }

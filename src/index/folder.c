@@ -18,8 +18,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "index/documents.h"
-#include "index/index.h"
 
 #define VECTORS "vectors."
 
@@ -127,27 +125,15 @@ static int sync_parent(const char *folder) {
     return el_sync_folder(parent);
 }
 
-int el_index_delete(const char *folder) {
+int el_index_folder_remove(const char *folder) {
     char *gone el_auto_free = NULL;
     int lock;
-    EL_TRY(el_index_check(folder));
     EL_TRY(name_beside(folder, &gone));
     EL_TRY(el_index_lock(folder, &lock));
     int status = rename(folder, gone) == 0 ? remove_folder(gone)
                                            : el_fail(EL_EIO, "cannot rename %s: %s", folder, strerror(errno));
     close(lock);
     return status;
-}
-
-static int fill_folder(const char *folder, const struct el_vector_facts *facts) {
-    char *vectors el_auto_free = NULL, *documents el_auto_free = NULL;
-    struct el_vector_file *file = NULL;
-    EL_TRY(el_index_vector_path(folder, 1, &vectors));
-    EL_TRY(el_path_join(folder, EL_INDEX_DOCUMENTS, &documents));
-    EL_TRY(el_vector_file_create(vectors, facts, &file));
-    el_vector_file_close(file);
-    EL_TRY(el_documents_create(documents));
-    return el_sync_folder(folder);
 }
 
 static int appear(const char *made, const char *folder) {
@@ -157,11 +143,13 @@ static int appear(const char *made, const char *folder) {
     return el_fail(EL_EIO, "cannot rename a new folder to %s: %s", folder, strerror(errno));
 }
 
-int el_index_create(const char *folder, const struct el_vector_facts *facts) {
+int el_index_folder_make(const char *folder, int (*fill)(const char *folder, const void *context),
+                         const void *context) {
     char *made el_auto_free = NULL;
     EL_TRY(name_beside(folder, &made));
     EL_TRY(el_mkdirs(made));
-    int status = fill_folder(made, facts);
+    int status = fill(made, context);
+    if (status == 0) status = el_sync_folder(made);
     if (status == 0) status = appear(made, folder);
     if (status < 0 && el_path_exists(made)) {
         char detail[512];

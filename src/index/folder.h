@@ -10,6 +10,13 @@
 // FOLDER/vectors.GENERATION as a new string.
 int el_index_vector_path(const char *folder, int64_t generation, char **ret_path);
 
+// Makes a folder that `fill` fills; it appears whole or not at all. EL_EINVAL (there is one), EL_EIO,
+// EL_ENOMEM.
+int el_index_folder_make(const char *folder, int (*fill)(const char *folder, const void *context),
+                         const void *context);
+// Removes a folder with its files. EL_EBUSY: someone writes there; EL_EIO.
+int el_index_folder_remove(const char *folder);
+
 // 0 when there is an index: EL_ENOENT, EL_EFORMAT.
 int el_index_check(const char *folder);
 // Takes the folder for the one that may write, until *ret_lock is closed. EL_EBUSY, EL_EIO.

@@ -43,6 +43,9 @@ void el_index_close(struct el_index *index);
 int el_index_delete(const char *folder);
 
 const struct el_vector_facts *el_index_facts(const struct el_index *index);
+// What keeps it, "embedded" or another; and where: the folder, or a URL without a password.
+const char *el_index_store_name(const struct el_index *index);
+const char *el_index_place(const struct el_index *index);
 
 struct el_index_document {
     const char *id;              // 1 .. EL_INDEX_ID_SIZE bytes: a path, a key of the client's

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "index/index_parts.h"
+#include "index/embedded.h"
 
 struct forbidding {
     uint64_t *allowed; // made at the first dead row
@@ -24,7 +24,7 @@ static int forbid(void *context, int64_t row) {
 }
 
 // Makes index->allowed what the dead rows of `state` leave.
-static int update_allowed(struct el_index *index, const struct el_documents_state *state) {
+static int update_allowed(struct el_embedded *index, const struct el_documents_state *state) {
     if (index->version == state->version) return 0;
     struct forbidding forbidding = {.rows = state->rows};
     int status = el_documents_each_dead(index->documents, forbid, &forbidding);
@@ -36,7 +36,6 @@ static int update_allowed(struct el_index *index, const struct el_documents_stat
 
 struct searching {
     const struct el_index_query *query;
-    const float *vector; // prepared
     struct el_index_answer *answer;
 };
 
@@ -52,7 +51,7 @@ static int keep_text(struct el_arena *arena, const char *text, size_t length, co
 }
 
 // What the documents say of a hit.
-static int tell(struct el_index *index, const struct el_hit *hit, struct el_index_answer *answer) {
+static int tell(struct el_embedded *index, const struct el_hit *hit, struct el_index_answer *answer) {
     struct el_passage passage;
     struct el_index_hit *told = &answer->hits[answer->count];
     int found = el_documents_passage(index->documents, hit->row, &passage);
@@ -70,7 +69,7 @@ static int tell(struct el_index *index, const struct el_hit *hit, struct el_inde
     return 0;
 }
 
-static int search(struct el_index *index, struct el_documents_state *state, void *context) {
+static int search(struct el_embedded *index, struct el_documents_state *state, void *context) {
     const struct searching *searching = context;
     struct el_index_answer *answer = searching->answer;
     const int k = (int)EL_MIN(searching->query->k, state->rows);
@@ -79,39 +78,22 @@ static int search(struct el_index *index, struct el_documents_state *state, void
     EL_TRY(update_allowed(index, state));
     EL_TRY(el_alloc((size_t)k, sizeof *hits, &hits));
     EL_TRY(el_arena_alloc(&answer->arena, (size_t)k, sizeof *answer->hits, &answer->hits));
-    const struct el_vector_set set = {.dim = index->facts.dim,
-                                      .metric = index->facts.metric,
+    const struct el_vector_set set = {.dim = index->base.facts.dim,
+                                      .metric = index->base.facts.metric,
                                       .count = state->rows,
                                       .rows = el_vector_file_rows(index->file),
                                       .allowed = index->allowed};
-    EL_TRY(el_search_exact(&set, searching->vector, 1, k, searching->query->team, hits));
+    EL_TRY(el_search_exact(&set, searching->query->vector, 1, k, searching->query->team, hits));
     for (int i = 0; i < k && hits[i].row >= 0; i++)
         EL_TRY(tell(index, &hits[i], answer));
     return 0;
 }
 
-int el_index_search(struct el_index *index, const struct el_index_query *query,
-                    struct el_index_answer *ret_answer) {
-    float *prepared el_auto_free = NULL;
-    struct el_index_answer answer = {0};
-    if (query->k < 1) return el_fail(EL_EINVAL, "%d results can't be asked for; at least 1", query->k);
+int el_embedded_search(struct el_index *index, const struct el_index_query *query,
+                       struct el_index_answer *answer) {
     if (query->mode != EL_QUERY_VECTOR)
         return el_fail(EL_EUNSUPPORTED, "indexes are searched by vector only");
     if (query->filter) return el_fail(EL_EUNSUPPORTED, "searches have no filters");
-    EL_TRY(el_alloc((size_t)index->facts.dim, sizeof *prepared, &prepared));
-    const char *wrong = el_index_prepare_vector(&index->facts, query->vector, prepared);
-    if (wrong) return el_fail(EL_EINVAL, "the query's vector %s", wrong);
-    el_arena_init(&answer.arena);
-    struct searching searching = {.query = query, .vector = prepared, .answer = &answer};
-    int status = el_index_transact(index, false, search, &searching);
-    if (status < 0)
-        el_index_answer_done(&answer);
-    else
-        *ret_answer = answer;
-    return status;
-}
-
-void el_index_answer_done(struct el_index_answer *answer) {
-    el_arena_done(&answer->arena);
-    *answer = (struct el_index_answer){0};
+    struct searching searching = {.query = query, .answer = answer};
+    return el_embedded_transact(index, false, search, &searching);
 }
