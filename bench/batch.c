@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/thread.h"
 #include "common/sts.h"
 #include "engine/batcher.h"
@@ -40,14 +41,9 @@ enum {
 };
 static const size_t queue_lengths[QUEUES] = {10000, 100000, 1000000, 10000000};
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 // Sorts `values`; the share `at` of them lies below what is returned.
 static double quantile(double *values, size_t count, double at) {
-    qsort(values, count, sizeof *values, by_value);
+    el_sort_f64(values, count);
     return count > 0 ? values[(size_t)((double)(count - 1) * at)] : 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/thread.h"
 #include "common/sts.h"
 #include "engine/cache.h"
@@ -176,11 +177,6 @@ struct model_figures {
     double bulk_us;             // a text of many, best of three
 };
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double one_text_us(struct el_embedder *embedder, const struct el_text *text, float *vector) {
     double us[ROUNDS];
     or_exit(el_embed(embedder, text, 1, vector)); // warm, and kept
@@ -189,7 +185,7 @@ static double one_text_us(struct el_embedder *embedder, const struct el_text *te
         or_exit(el_embed(embedder, text, 1, vector));
         us[i] = (double)(el_now_ns() - began) * 1e-3;
     }
-    qsort(us, ROUNDS, sizeof *us, by_value);
+    el_sort_f64(us, ROUNDS);
     return us[ROUNDS / 2];
 }
 

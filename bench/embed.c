@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/thread.h"
 #include "common/sts.h"
 #include "service/embed.h"
@@ -39,11 +40,6 @@ static int bulk(struct el_embedder *embedder, const struct el_text *texts, size_
     return 0;
 }
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int one(struct el_embedder *embedder) {
     double seconds[ONE_ROUNDS];
     el_auto_free float *vector = NULL;
@@ -53,7 +49,7 @@ static int one(struct el_embedder *embedder) {
         EL_TRY(el_embed(embedder, &one_text, 1, vector));
         seconds[i] = (double)(el_now_ns() - began) * 1e-9;
     }
-    qsort(seconds, ONE_ROUNDS, sizeof *seconds, by_value);
+    el_sort_f64(seconds, ONE_ROUNDS);
     printf("{\"seconds\":%.6f,\"best\":%.6f,\"p99\":%.6f,\"texts\":1,\"tokens\":%lld}\n",
            seconds[ONE_ROUNDS / 2], seconds[0], seconds[ONE_ROUNDS * 99 / 100],
            (long long)count_tokens(embedder, &one_text, 1));

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/str.h"
 #include "ops/ops.h"
 
@@ -18,11 +19,6 @@ enum { ROUNDS = 15, ROUND_NS = 20000000 };
 
 // Queues one call; `state` is the case's own.
 typedef int call_fn(struct el_exec *exec, void *state);
-
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static int seconds_of(struct el_exec *exec, call_fn *call, void *state, int calls, double *ret_seconds) {
     const uint64_t began = el_now_ns();
@@ -41,7 +37,7 @@ static int measure(struct el_exec *exec, call_fn *call, void *state) {
     const int calls = (int)fmin(fmax(ROUND_NS * 1e-9 / one, 1), 10000);
     for (int i = 0; i < ROUNDS; i++)
         EL_TRY(seconds_of(exec, call, state, calls, &seconds[i]));
-    qsort(seconds, ROUNDS, sizeof *seconds, compare);
+    el_sort_f64(seconds, ROUNDS);
     printf("{\"best\":%.9g,\"median\":%.9g,\"calls\":%d}\n", seconds[0], seconds[ROUNDS / 2], calls);
     return 0;
 }

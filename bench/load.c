@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/thread.h"
 
 enum { EVENTS = 256, ANSWER_BYTES = 16384, TICK_MS = 1 };
@@ -45,23 +46,14 @@ struct load {
 };
 
 static int keep(struct samples *samples, double seconds) {
-    if (samples->count == samples->capacity) {
-        size_t capacity = EL_MAX(samples->capacity * 2, (size_t)4096);
-        EL_TRY(el_realloc(&samples->seconds, capacity, sizeof *samples->seconds));
-        samples->capacity = capacity;
-    }
+    EL_TRY(el_grow(&samples->seconds, sizeof *samples->seconds, samples->count, &samples->capacity));
     samples->seconds[samples->count++] = seconds;
     return 0;
 }
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static struct load_latency summarise(struct samples *samples) {
     if (samples->count == 0) return (struct load_latency){0};
-    qsort(samples->seconds, samples->count, sizeof *samples->seconds, by_value);
+    el_sort_f64(samples->seconds, samples->count);
     return (struct load_latency){samples->seconds[samples->count / 2],
                                  samples->seconds[samples->count * 99 / 100],
                                  samples->seconds[samples->count - 1]};

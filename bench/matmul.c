@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/str.h"
 #include "matmul_peer.h"
 #include "ops/ops.h"
@@ -118,11 +119,6 @@ static double work(const struct bench *bench, int shape) {
     return sum;
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static struct rate measure(struct bench *bench, int shape, bool peer, double seconds) {
     static double took[MOST_REPEATS]; // ns
     int count = 0;
@@ -136,7 +132,7 @@ static struct rate measure(struct bench *bench, int shape, bool peer, double sec
         run(bench, shape);
         took[count++] = (double)(el_now_ns() - start);
     }
-    qsort(took, (size_t)count, sizeof *took, by_size);
+    el_sort_f64(took, (size_t)count);
     return (struct rate){.best = work(bench, shape) / took[0],
                          .median = work(bench, shape) / took[count / 2]};
 }

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/thread.h"
 #include "common/sts.h"
 #include "load.h"
@@ -133,14 +134,9 @@ static int prepare(struct bench *bench) {
 
 // ---- measuring ----
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 // The median; sorts `values`.
 static double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, by_value);
+    el_sort_f64(values, count);
     return values[count / 2];
 }
 

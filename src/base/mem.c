@@ -54,6 +54,15 @@ int el_realloc(void *p, size_t count, size_t size) {
     return hand_out(realloc(old, bytes), count, size, p);
 }
 
+int el_grow(void *p, size_t size, size_t count, size_t *capacity) {
+    enum { FIRST = 16 };
+    if (count < *capacity) return 0;
+    const size_t grown = EL_MAX(*capacity * 2, (size_t)FIRST);
+    EL_TRY(el_realloc(p, grown, size));
+    *capacity = grown;
+    return 0;
+}
+
 void el_free(void *p) {
     free(p);
 }

@@ -17,6 +17,9 @@ int el_zalloc(size_t count, size_t size, void *ret_p);
 int el_alloc_aligned(size_t count, size_t size, void *ret_p);
 // Grows or shrinks *p (which may be NULL) to count * size bytes; on failure *p is as before.
 int el_realloc(void *p, size_t count, size_t size);
+// Makes room in the list *p of elements of `size` bytes, of which `count` are in use and *capacity fit, for
+// one more: doubled when it is full. EL_ENOMEM changes nothing.
+int el_grow(void *p, size_t size, size_t count, size_t *capacity);
 void el_free(void *p);
 
 int el_strdup(const char *text, char **ret_copy);
@@ -34,6 +37,11 @@ static inline bool el_add_size(size_t a, size_t b, size_t *ret) {
     if (__builtin_add_overflow(a, b, &r)) return false;
     *ret = r;
     return true;
+}
+
+// How many units of `unit` hold `n`; n >= 0, unit > 0.
+static inline int64_t el_divide_up(int64_t n, int64_t unit) {
+    return (n + unit - 1) / unit;
 }
 
 // el_auto(free_fn): calls free_fn(&variable) at the end of the scope. el_auto_free: for el_free.

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "cmd/cmd.h"
 
-enum { MOST_DOCS = 1 << 18, MOST_SIZE = 65536, MOST_WORDS = 65536 };
+enum { MOST_SIZE = 65536, MOST_WORDS = 65536 };
 
 struct wish {
     struct el_bench_options options;
@@ -50,7 +50,7 @@ static int parse_flag(struct wish *wish, const char *flag, const char *value) {
     if (el_streq(flag, "svg")) options->svg = value;
     if (el_streq(flag, "field")) options->field = value;
     if (el_streq(flag, "sizes")) return parse_sizes(value, options);
-    if (el_streq(flag, "docs")) return parse_number(flag, value, 1, MOST_DOCS, &options->docs);
+    if (el_streq(flag, "docs")) return parse_number(flag, value, 1, EL_BENCH_MOST_DOCS, &options->docs);
     if (el_streq(flag, "rounds")) return parse_number(flag, value, 1, EL_BENCH_ROUNDS, &options->rounds);
     if (el_streq(flag, "words")) return parse_number(flag, value, 1, MOST_WORDS, &options->words);
     if (el_streq(flag, "fail-below")) return parse_number(flag, value, 1, 1000, &options->fail_below);

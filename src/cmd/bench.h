@@ -12,7 +12,8 @@
 #include "eleanor/eleanor.h"
 #include "service/embed.h"
 
-enum { EL_BENCH_SIZES = 24, EL_BENCH_ROUNDS = 64 };
+enum { EL_BENCH_SIZES = 24, EL_BENCH_ROUNDS = 64, EL_BENCH_MOST_DOCS = 1 << 18 };
+#define EL_BENCH_ROUND_SECONDS 0.5 // of a round whose number of texts was not given
 
 struct el_bench_options {
     const char **paths; // operands after the first: texts to embed, or results to compare; owned
@@ -64,6 +65,9 @@ int el_bench_embedder_open(const struct el_bench_model *model, int64_t batch_tex
 // Tokens of a text on average, of the first few hundred.
 int el_bench_mean_tokens(struct el_embedder *embedder, const struct el_bench_texts *texts,
                          double *ret_tokens);
+
+// Texts a second, of a few: how long rounds are chosen by.
+int el_bench_guess(struct el_embedder *embedder, const struct el_bench_texts *texts, double *ret_rate);
 
 // Embeds `docs` of the texts, the first again after the last: the seconds of each of `rounds`, after a short
 // round that does not count. EL_ELOST when the model had to move to another device meanwhile.

@@ -19,10 +19,8 @@
 
 enum {
     SYNTHETIC_TEXTS = 1000, // "--num-docs 1000" of requirement 4
-    MOST_DOCS = 1 << 18,    // of a round
     MOST_BATCH_TOKENS = 1 << 20,
 };
-#define ROUND_SECONDS 0.5
 
 struct measuring {
     const struct el_bench_options *options;
@@ -95,18 +93,15 @@ static int put_facts(struct measuring *measuring, struct el_embedder *embedder) 
 // Enough for half a second and for a batch.
 static size_t docs_of_round(const struct measuring *measuring, int64_t batch_size) {
     if (measuring->options->docs > 0) return (size_t)measuring->options->docs;
-    const size_t docs = (size_t)(measuring->rate * ROUND_SECONDS);
-    return EL_MIN(EL_MAX(docs, (size_t)EL_MAX(batch_size, 1)), MOST_DOCS);
+    const size_t docs = (size_t)(measuring->rate * EL_BENCH_ROUND_SECONDS);
+    return EL_MIN(EL_MAX(docs, (size_t)EL_MAX(batch_size, 1)), EL_BENCH_MOST_DOCS);
 }
 
 static int measure(struct measuring *measuring, struct el_embedder *embedder, int64_t batch_size) {
     double seconds[EL_BENCH_ROUNDS];
     struct el_embed_stats stats;
     const size_t rounds = (size_t)measuring->options->rounds;
-    if (measuring->rate <= 0) {
-        EL_TRY(el_bench_time(embedder, &measuring->texts, 8, 1, seconds));
-        measuring->rate = 8 / seconds[0];
-    }
+    if (measuring->rate <= 0) EL_TRY(el_bench_guess(embedder, &measuring->texts, &measuring->rate));
     const size_t docs = docs_of_round(measuring, batch_size);
     EL_TRY(el_bench_time(embedder, &measuring->texts, docs, rounds, seconds));
     json_t *row = el_bench_row(batch_size, docs, seconds, rounds);
@@ -166,7 +161,7 @@ static int report(const struct measuring *measuring) {
 
 int el_bench_embed(const struct el_config *config, const struct el_bench_options *options) {
     struct measuring measuring = {.options = options, .rows = json_array()};
-    const size_t count = options->docs ? (size_t)EL_MIN(options->docs, MOST_DOCS) : SYNTHETIC_TEXTS;
+    const size_t count = options->docs ? (size_t)EL_MIN(options->docs, EL_BENCH_MOST_DOCS) : SYNTHETIC_TEXTS;
     int status = el_bench_texts_open(options, count, false, &measuring.texts);
     if (status == 0) status = el_bench_model_open(config, &measuring.model);
     if (status == 0) status = measure_all(&measuring);

@@ -91,3 +91,11 @@ int el_bench_time(struct el_embedder *embedder, const struct el_bench_texts *tex
         text[i] = texts->text[i % texts->count];
     return time_rounds(embedder, text, docs, rounds, vectors, ret_seconds);
 }
+
+int el_bench_guess(struct el_embedder *embedder, const struct el_bench_texts *texts, double *ret_rate) {
+    enum { DOCS = 8 };
+    double seconds;
+    EL_TRY(el_bench_time(embedder, texts, DOCS, 1, &seconds));
+    *ret_rate = DOCS / seconds;
+    return 0;
+}

@@ -7,17 +7,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/str.h"
 #include "cmd/bench.h"
 #include "cmd/chart.h"
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 json_t *el_bench_row(int64_t batch_size, size_t docs, double *seconds, size_t rounds) {
-    qsort(seconds, rounds, sizeof *seconds, by_value);
+    el_sort_f64(seconds, rounds);
     const double median = (seconds[(rounds - 1) / 2] + seconds[rounds / 2]) / 2, rate = (double)docs / median;
     return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "batch_size", (json_int_t)batch_size,
                      "docs", (json_int_t)docs, "rounds", (json_int_t)rounds, "docs_per_second", rate,

@@ -16,9 +16,7 @@ enum {
     TEXTS = 4096,
     LEAST_TOKENS = 32,
     MOST_TOKENS = 1 << 18, // of a batch
-    MOST_DOCS = 1 << 18,   // of a round
 };
-#define ROUND_SECONDS 0.5
 
 struct tuner {
     const struct el_bench_options *options;
@@ -47,16 +45,13 @@ static void trim_memory(struct el_manager *manager) {
 static size_t docs_of_round(const struct tuner *tuner, int64_t tokens) {
     if (tuner->options->docs > 0) return (size_t)tuner->options->docs;
     const double batches = (double)tokens * tuner->model.settings.streams / tuner->mean_tokens;
-    return (size_t)EL_MIN(EL_MAX(tuner->rate * ROUND_SECONDS, batches), MOST_DOCS);
+    return (size_t)EL_MIN(EL_MAX(tuner->rate * EL_BENCH_ROUND_SECONDS, batches), EL_BENCH_MOST_DOCS);
 }
 
 static int time_batches(struct tuner *tuner, struct el_embedder *embedder, int64_t tokens, double *ret_rate) {
     double seconds[EL_BENCH_ROUNDS], best;
     const size_t rounds = (size_t)tuner->options->rounds;
-    if (tuner->rate <= 0) {
-        EL_TRY(el_bench_time(embedder, &tuner->texts, 8, 1, seconds));
-        tuner->rate = 8 / seconds[0];
-    }
+    if (tuner->rate <= 0) EL_TRY(el_bench_guess(embedder, &tuner->texts, &tuner->rate));
     const size_t docs = docs_of_round(tuner, tokens);
     EL_TRY(el_bench_time(embedder, &tuner->texts, docs, rounds, seconds));
     best = seconds[0];

@@ -13,11 +13,7 @@
 #include "cmd/index.h"
 
 static int add_file(struct el_walk *walk, const FTSENT *entry) {
-    if (walk->count == walk->capacity) {
-        const size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
-        EL_TRY(el_realloc(&walk->files, capacity, sizeof *walk->files));
-        walk->capacity = capacity;
-    }
+    EL_TRY(el_grow(&walk->files, sizeof *walk->files, walk->count, &walk->capacity));
     struct el_file *file = &walk->files[walk->count];
     EL_TRY(el_strdup(entry->fts_path, &file->path));
     file->size = (uint64_t)entry->fts_statp->st_size;

@@ -35,13 +35,8 @@ static size_t regions_up_to(const struct el_opencl_memory *memory, const char *a
 }
 
 static int add_region(struct el_opencl_memory *memory, const struct el_opencl_region *region) {
-    int status = 0;
     pthread_rwlock_wrlock(&memory->lock);
-    if (memory->count == memory->capacity) {
-        const size_t capacity = EL_MAX(2 * memory->capacity, 16);
-        status = el_realloc(&memory->regions, capacity, sizeof *memory->regions);
-        if (status == 0) memory->capacity = capacity;
-    }
+    int status = el_grow(&memory->regions, sizeof *memory->regions, memory->count, &memory->capacity);
     if (status == 0) {
         const size_t at = regions_up_to(memory, region->address);
         memmove(memory->regions + at + 1, memory->regions + at,

@@ -118,7 +118,7 @@ static struct el_batch_limits limits_of(const struct el_batcher *batcher, const 
     int idle = 0;
     for (int i = 0; i < batcher->options.group_count; i++)
         idle += batcher->groups[i].active > 0 && batcher->groups[i].running == 0;
-    if (idle > 1) limits.tokens = EL_MIN(limits.tokens, (batcher->queue.tokens + idle - 1) / idle);
+    if (idle > 1) limits.tokens = EL_MIN(limits.tokens, el_divide_up(batcher->queue.tokens, idle));
     return limits;
 }
 

@@ -10,18 +10,18 @@
 #include "index/folder.h"
 
 static int verify(struct el_embedded *index, struct el_documents_state *state, void *context) {
-    struct el_documents_counts counts;
-    (void)context;
+    struct el_documents_counts *ret_counts = context;
     EL_TRY(el_vector_file_verify(index->file));
-    EL_TRY(el_documents_count(index->documents, &counts));
-    if (counts.chunks + counts.dead == state->rows) return 0;
+    EL_TRY(el_documents_count(index->documents, ret_counts));
+    if (ret_counts->chunks + ret_counts->dead == state->rows) return 0;
     return el_fail(EL_EFORMAT,
                    "%s is damaged: %" PRId64 " chunks and %" PRId64 " dead rows are not its %" PRId64 " rows",
-                   index->folder, counts.chunks, counts.dead, state->rows);
+                   index->folder, ret_counts->chunks, ret_counts->dead, state->rows);
 }
 
 int el_embedded_verify(struct el_index *index) {
-    return el_embedded_transact(index, false, verify, NULL);
+    struct el_documents_counts counts;
+    return el_embedded_transact(index, false, verify, &counts);
 }
 
 // Copies runs of live rows, which lie between dead ones, through a buffer.
@@ -98,8 +98,7 @@ static int rewrite(struct el_embedded *index, struct el_documents_state *state,
                    struct el_vector_file **ret_file) {
     char *path el_auto_free = NULL;
     struct el_documents_counts counts;
-    EL_TRY(verify(index, state, NULL)); // damage may not get a sum of its own
-    EL_TRY(el_documents_count(index->documents, &counts));
+    EL_TRY(verify(index, state, &counts)); // damage may not get a sum of its own
     EL_TRY(el_index_vector_path(index->folder, state->generation + 1, &path));
     EL_TRY(el_vector_file_create(path, &index->base.facts, ret_file));
     struct copying copying = {.index = index, .target = *ret_file};

@@ -234,17 +234,13 @@ static int prepare_queries(struct search *search, struct el_arena *arena) {
     return 0;
 }
 
-static int64_t divide_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 // Rows of a block, so that it stays in the cache; runs of blocks as tasks.
 static void divide_rows(struct search *search) {
     const int64_t row_bytes = (search->set->dim + search->count) * (int64_t)sizeof(float);
     const int64_t rows = search->set->count;
     search->most_rows = EL_MAX(CACHED_BYTES / row_bytes, FIRST_ROWS);
-    search->tasks = (int)EL_MAX(divide_up(rows, search->most_rows * BLOCKS_PER_TASK),
-                                EL_MIN(search->threads, divide_up(rows, LEAST_TASK_ROWS)));
+    search->tasks = (int)EL_MAX(el_divide_up(rows, search->most_rows * BLOCKS_PER_TASK),
+                                EL_MIN(search->threads, el_divide_up(rows, LEAST_TASK_ROWS)));
 }
 
 static int run_search(struct search *search, struct el_team *team, struct el_arena *arena) {

@@ -292,11 +292,7 @@ static int add_segment(struct segments *segments, const struct el_commit *commit
     while (segments->count && segments->commits[segments->count - 1].first >= commit->first)
         segments->count--;
     if (commit->kind != EL_COMMIT_APPEND) return 0;
-    if (segments->count == segments->capacity) {
-        const size_t capacity = segments->capacity ? segments->capacity * 2 : 64;
-        EL_TRY(el_realloc(&segments->commits, capacity, sizeof *segments->commits));
-        segments->capacity = capacity;
-    }
+    EL_TRY(el_grow(&segments->commits, sizeof *segments->commits, segments->count, &segments->capacity));
     segments->commits[segments->count++] = *commit;
     return 0;
 }

@@ -81,8 +81,7 @@ static int fill(struct el_resident *resident) {
 int el_resident_open(struct el_device *device, const struct el_vector_set *set,
                      struct el_resident **ret_resident) {
     struct el_resident *resident;
-    if (set->dim < 1 || set->dim > EL_MOST_DIM)
-        return el_fail(EL_EINVAL, "vectors of %d dimensions; searched are 1 to %d", set->dim, EL_MOST_DIM);
+    EL_TRY(el_search_check(set, NULL, 0, 1));
     EL_TRY(el_zalloc(1, sizeof *resident, &resident));
     resident->device = device;
     resident->set = *set;

@@ -10,7 +10,7 @@
 const uint32_t el_int8_signs[4] = {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344};
 
 static int64_t blocks_of(int64_t depth) {
-    return (depth + EL_INT8_BLOCK - 1) / EL_INT8_BLOCK;
+    return el_divide_up(depth, EL_INT8_BLOCK);
 }
 
 int64_t el_input_units(enum el_precision precision, int64_t depth) {

@@ -44,10 +44,6 @@ static bool has(const struct el_exec *exec, enum el_kernel kernel, enum el_store
     return device->backend->has(device, kernel, store);
 }
 
-static int64_t divide_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 // Queues the kernel over so many groups; none at all is no work.
 static int launch(struct el_exec *exec, enum el_kernel kernel, enum el_store store, int64_t x, int64_t y,
                   int64_t z, const struct el_arg *args, int arg_count) {
@@ -117,8 +113,8 @@ static int linear(struct el_exec *exec, const struct el_tensor *in, const struct
     args[count++] = EL_INT(weights->depth);
     args[count++] = EL_INT(act);
     args[count++] = EL_INT(residual != NULL);
-    return launch(exec, kernel, store, divide_up(weights->columns, el_kernels[kernel].columns),
-                  divide_up(in->dim[0], el_kernels[kernel].rows), 1, args, count);
+    return launch(exec, kernel, store, el_divide_up(weights->columns, el_kernels[kernel].columns),
+                  el_divide_up(in->dim[0], el_kernels[kernel].rows), 1, args, count);
 }
 
 static int attention(struct el_exec *exec, const struct el_tensor *qkv, const struct el_seqs *seqs, int heads,
@@ -132,7 +128,7 @@ static int attention(struct el_exec *exec, const struct el_tensor *qkv, const st
         kernel = EL_KERNEL_attention;
     const struct el_arg args[] = {EL_MEMORY(qkv->data), EL_MEMORY(seqs->there), EL_INT(heads),
                                   EL_INT(size),         EL_FLOAT(scale),        EL_MEMORY(out->data)};
-    return launch(exec, kernel, store, divide_up(el_seqs_longest(seqs), el_kernels[kernel].rows), heads,
+    return launch(exec, kernel, store, el_divide_up(el_seqs_longest(seqs), el_kernels[kernel].rows), heads,
                   seqs->count, args, (int)EL_COUNT(args));
 }
 
@@ -149,7 +145,7 @@ static int l2_normalize(struct el_exec *exec, struct el_tensor *inout) {
 
 static int inner_products(struct el_exec *exec, const struct el_tensor *rows, const struct el_tensor *others,
                           struct el_tensor *out, struct el_tensor *squares) {
-    const int64_t groups = divide_up(rows->dim[0], el_kernels[EL_KERNEL_inner_products].rows);
+    const int64_t groups = el_divide_up(rows->dim[0], el_kernels[EL_KERNEL_inner_products].rows);
     return LAUNCH(exec, inner_products, EL_STORE_F32, groups, 1, 1, EL_MEMORY(rows->data),
                   EL_MEMORY(others->data), EL_MEMORY(out->data), EL_MEMORY(squares->data),
                   EL_INT(rows->dim[0]), EL_INT(others->dim[0]), EL_INT(rows->dim[1]));
@@ -187,7 +183,7 @@ static void quantize_row(const float *row, int64_t depth, int8_t *bytes, float *
 }
 
 static int write_int8(struct el_device *device, const float *wide, struct el_linear *linear) {
-    const int64_t blocks = divide_up(linear->depth, EL_INT8_BLOCK);
+    const int64_t blocks = el_divide_up(linear->depth, EL_INT8_BLOCK);
     const size_t rows = (size_t)linear->columns;
     el_auto_free int8_t *bytes = NULL;
     el_auto_free float *scales = NULL;
@@ -224,7 +220,7 @@ int el_gpu_linear_open(struct el_device *device, const struct el_tensor *weight,
 }
 
 size_t el_gpu_linear_bytes(enum el_precision precision, int64_t rows, int64_t columns) {
-    const size_t n = (size_t)rows, k = (size_t)columns, scales = (size_t)divide_up(columns, EL_INT8_BLOCK);
+    const size_t n = (size_t)rows, k = (size_t)columns, scales = (size_t)el_divide_up(columns, EL_INT8_BLOCK);
     const size_t bias = el_buffer_bytes(n * sizeof(float));
     if (precision == EL_PRECISION_INT8)
         return el_buffer_bytes(n * k) + el_buffer_bytes(n * scales * sizeof(float)) + bias;

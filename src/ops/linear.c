@@ -17,10 +17,6 @@ enum {
     COLLAPSE_ADVICE = 25, // MADV_COLLAPSE of Linux 6.1, which older headers lack
 };
 
-static int64_t divide_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 // Row n of W goes to column n % columns of panel n / columns.
 static void place_row(const struct el_linear *linear, int64_t n, const uint32_t *units) {
     int64_t columns = linear->product->columns;
@@ -78,7 +74,7 @@ static int open_panels(struct el_linear *linear, const struct el_product *produc
     linear->terms = terms_of(linear);
     linear->units = el_input_units(linear->precision, linear->depth);
     linear->weight_units = el_weight_units(linear->precision, linear->depth, linear->terms);
-    linear->panels = divide_up(linear->columns, product->columns);
+    linear->panels = el_divide_up(linear->columns, product->columns);
     size_t padded = (size_t)(linear->panels * product->columns);
     EL_TRY(alloc_zeroed(padded, (size_t)linear->weight_units * UNIT, &linear->weights, &linear->bytes));
     EL_TRY(alloc_zeroed(padded, sizeof(float), &linear->bias, &linear->bytes));
@@ -145,7 +141,7 @@ struct job {
 static void run_panel(const struct job *job, int64_t index) {
     const struct el_linear *weights = job->weights;
     const struct el_product *product = weights->product;
-    int64_t tiles = divide_up(job->rows, product->rows), column = index * product->columns;
+    int64_t tiles = el_divide_up(job->rows, product->rows), column = index * product->columns;
     int64_t panel_bytes = weights->weight_units * product->columns * UNIT;
     const char *panel = (const char *)weights->weights + index * panel_bytes;
     const bool fetch_rows = weights->streams && index == weights->panels - 1;
@@ -158,7 +154,7 @@ static void run_panel(const struct job *job, int64_t index) {
         .bias = weights->bias + column,
         .act = job->act,
         .out_stride = weights->columns,
-        .ahead_bytes = fetch_rows ? product->rows * UNIT : divide_up(product->columns * UNIT, tiles),
+        .ahead_bytes = fetch_rows ? product->rows * UNIT : el_divide_up(product->columns * UNIT, tiles),
     };
     for (int64_t i = 0; i < tiles; i++) {
         int64_t first = job->rows * i / tiles, end = job->rows * (i + 1) / tiles;

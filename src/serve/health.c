@@ -31,65 +31,68 @@ static int put_device_names(struct el_str *str, const char *devices) {
     return el_str_putc(str, ']');
 }
 
-// get_info of requirement 4, of a model as it runs now. While memory is short its batches are smaller.
-static int put_info(struct el_str *str, const struct el_server *server, const struct el_model *model,
-                    const struct el_health *health) {
-    struct el_embedder *embedder = atomic_load(&model->embedder);
+// A model as it runs now.
+struct loaded {
     struct el_embed_info info;
     struct el_embed_stats stats;
-    el_embedder_info(embedder, &info);
-    el_embedder_stats(embedder, &stats);
-    const double share = EL_MIN((double)stats.batch_tokens / (double)info.batch.tokens, 1);
+};
+
+// get_info of requirement 4. While memory is short batches are smaller.
+static int put_info(struct el_str *str, const struct el_server *server, const char *name,
+                    const struct loaded *loaded, const struct el_health *health) {
+    const struct el_embed_info *info = &loaded->info;
+    const struct el_embed_stats *stats = &loaded->stats;
+    const double share = EL_MIN((double)stats->batch_tokens / (double)info->batch.tokens, 1);
     struct el_backend_info facts = {
         .config = server->config,
-        .model = model->name,
-        .embedding_dim = info.dim,
-        .batch_size = EL_MAX((int)(info.batch.texts * share), 1),
-        .max_batch_size = info.batch.texts,
-        .batch_tokens = (int64_t)stats.batch_tokens,
-        .batch_source = info.batch.source,
-        .oom_count = stats.oom_count,
-        .device_id = info.place.device,
-        .device = &info.place.facts,
-        .device_count = info.place_count,
+        .model = name,
+        .embedding_dim = info->dim,
+        .batch_size = EL_MAX((int)(info->batch.texts * share), 1),
+        .max_batch_size = info->batch.texts,
+        .batch_tokens = (int64_t)stats->batch_tokens,
+        .batch_source = info->batch.source,
+        .oom_count = stats->oom_count,
+        .device_id = info->place.device,
+        .device = &info->place.facts,
+        .device_count = info->place_count,
     };
     for (int i = 0; i < health->count; i++)
-        if (el_streq(health->devices[i].id, info.place.device)) facts.health = &health->devices[i];
+        if (el_streq(health->devices[i].id, info->place.device)) facts.health = &health->devices[i];
     return el_backend_info_put_json(&facts, str);
 }
 
-static int put_loaded(struct el_str *str, const struct el_model *model) {
-    struct el_embedder *embedder = atomic_load(&model->embedder);
-    struct el_embed_info info;
-    struct el_embed_stats stats;
-    el_embedder_info(embedder, &info);
-    el_embedder_stats(embedder, &stats);
+static int put_loaded(struct el_str *str, const struct loaded *loaded) {
+    const struct el_embed_info *info = &loaded->info;
+    const struct el_embed_stats *stats = &loaded->stats;
     EL_TRY(el_str_printf(str,
                          "\"arch\":\"%s\",\"device\":\"%s\",\"simd\":\"%s\",\"precision\":\"%s\","
                          "\"threads\":%d,\"dimensions\":%d,\"max_input_tokens\":%d,\"weight_bytes\":%" PRIu64,
-                         info.arch, info.place.device, info.place.ops, info.precision, info.threads, info.dim,
-                         info.max_tokens, info.weight_bytes));
-    EL_TRY(put_device_names(str, info.devices));
-    EL_TRY(el_str_printf(str, ",\"queue_inputs\":%" PRIu64 ",\"queue_tokens\":%" PRIu64, stats.queue_inputs,
-                         stats.queue_tokens));
+                         info->arch, info->place.device, info->place.ops, info->precision, info->threads,
+                         info->dim, info->max_tokens, info->weight_bytes));
+    EL_TRY(put_device_names(str, info->devices));
+    EL_TRY(el_str_printf(str, ",\"queue_inputs\":%" PRIu64 ",\"queue_tokens\":%" PRIu64, stats->queue_inputs,
+                         stats->queue_tokens));
     return el_str_printf(str,
                          ",\"cache\":{\"hits\":%" PRIu64 ",\"misses\":%" PRIu64 ",\"coalesced\":%" PRIu64
                          ",\"evictions\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"bytes\":%" PRIu64 "}",
-                         stats.cache_hits, stats.cache_misses, stats.cache_coalesced, stats.cache_evictions,
-                         stats.cache_entries, stats.cache_bytes);
+                         stats->cache_hits, stats->cache_misses, stats->cache_coalesced,
+                         stats->cache_evictions, stats->cache_entries, stats->cache_bytes);
 }
 
 static int put_model(struct el_str *str, const struct el_server *server, const struct el_model *model,
                      const struct el_health *health) {
-    const bool loaded = atomic_load(&model->embedder) != NULL;
+    struct el_embedder *embedder = atomic_load(&model->embedder);
     EL_TRY(el_str_puts(str, "{\"name\":"));
     EL_TRY(el_str_put_json(str, model->name, strlen(model->name)));
-    EL_TRY(el_str_printf(str, ",\"loaded\":%s", loaded ? "true" : "false"));
-    if (loaded) {
+    EL_TRY(el_str_printf(str, ",\"loaded\":%s", embedder ? "true" : "false"));
+    if (embedder) {
+        struct loaded loaded;
+        el_embedder_info(embedder, &loaded.info);
+        el_embedder_stats(embedder, &loaded.stats);
         EL_TRY(el_str_putc(str, ','));
-        EL_TRY(put_loaded(str, model));
+        EL_TRY(put_loaded(str, &loaded));
         EL_TRY(el_str_puts(str, ",\"info\":"));
-        EL_TRY(put_info(str, server, model, health));
+        EL_TRY(put_info(str, server, model->name, &loaded, health));
     }
     return el_str_putc(str, '}');
 }

@@ -28,11 +28,7 @@ static bool is_blank(char c) {
 }
 
 static int append(struct pieces *pieces, const struct piece *piece) {
-    if (pieces->count == pieces->capacity) {
-        const size_t capacity = pieces->capacity ? pieces->capacity * 2 : 64;
-        EL_TRY(el_realloc(&pieces->list, capacity, sizeof *pieces->list));
-        pieces->capacity = capacity;
-    }
+    EL_TRY(el_grow(&pieces->list, sizeof *pieces->list, pieces->count, &pieces->capacity));
     pieces->list[pieces->count++] = *piece;
     return 0;
 }
@@ -120,11 +116,7 @@ static int put_chunk(const struct pieces *pieces, size_t first, size_t end, stru
     size_t stop = pieces->list[end - 1].end;
     while (stop > begin && is_blank(pieces->text->data[stop - 1]))
         stop--;
-    if (chunks->count == chunks->capacity) {
-        const size_t capacity = chunks->capacity ? chunks->capacity * 2 : 16;
-        EL_TRY(el_realloc(&chunks->texts, capacity, sizeof *chunks->texts));
-        chunks->capacity = capacity;
-    }
+    EL_TRY(el_grow(&chunks->texts, sizeof *chunks->texts, chunks->count, &chunks->capacity));
     chunks->texts[chunks->count++] = (struct el_text){pieces->text->data + begin, stop - begin};
     return 0;
 }

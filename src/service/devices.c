@@ -13,9 +13,8 @@
 #include "ops/replay.h"
 #include "service/embedder.h"
 
-enum {
-    REPLAY_TOKENS = 512
-}; // larger batches keep a device busy longer than their launches take, and rarely come again
+// Larger batches keep a device busy longer than their launches take, and rarely come again.
+enum { REPLAY_TOKENS = 512 };
 
 enum { LEAST_MISSING = 2 << 20 }; // bytes; where the weights would fit, were it not for how memory is cut
 

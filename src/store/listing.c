@@ -20,12 +20,7 @@ void el_listing_done(struct el_listing *listing) {
 }
 
 int el_listing_add(struct el_listing *listing, const char *path, uint64_t size) {
-    if (listing->count == listing->capacity) {
-        size_t capacity = EL_MAX((size_t)64, 2 * listing->capacity);
-        int status = el_realloc(&listing->files, capacity, sizeof *listing->files);
-        if (status < 0) return status;
-        listing->capacity = capacity;
-    }
+    EL_TRY(el_grow(&listing->files, sizeof *listing->files, listing->count, &listing->capacity));
     struct el_listed *file = &listing->files[listing->count];
     int status = el_strdup(path, &file->path);
     if (status < 0) return status;

@@ -10,10 +10,10 @@
 #include <semaphore.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "common/tiny_model.h"
 #include "failing_malloc.h"
 #include "service/embed.h"
+#include "torture.h"
 
 enum { MANY = 4, ROUNDS = 50 };
 
@@ -43,61 +43,33 @@ static int clean(void **state) {
     return 0;
 }
 
-// The message is made in the thread's own slot, so saying no needs no memory.
-static void check_refusal(int status) {
-    if (status != EL_ENOMEM) print_error("%s: %s\n", el_status_text(status), el_error_detail());
-    assert_int_equal(status, EL_ENOMEM);
-    assert_true(strlen(el_error_detail()) > 0);
-}
-
 static void load_with_failures(bool and_after) {
-    const long before = failing_malloc_live();
-    bool tripped = true;
-    long nth = 0, refusals = 0;
-    while (tripped) {
+    struct torture torture = torture_begin(and_after);
+    while (torture_next(&torture)) {
         struct el_embedder *embedder = NULL;
-        failing_malloc_set(++nth, and_after);
-        int status = el_embedder_open(model, &options, &embedder);
-        tripped = failing_malloc_tripped();
-        failing_malloc_set(0, false);
-        if (status < 0) {
-            check_refusal(status);
-            assert_null(embedder);
-            refusals++;
-        }
+        torture_arm(&torture);
+        const int status = torture_disarm(&torture, el_embedder_open(model, &options, &embedder));
+        if (status < 0) assert_null(embedder);
         el_embedder_close(embedder);
-        assert_int_equal(failing_malloc_live(), before);
     }
-    print_message("load: %ld allocations, %ld refusals\n", nth - 1, refusals);
-    assert_true(refusals > 20);
+    assert_true(torture.refusals > 20);
 }
 
 static void embed_with_failures(const struct el_embedder_options *how, bool and_after) {
-    const long before = failing_malloc_live();
-    bool tripped = true;
-    long nth = 0, refusals = 0;
-    while (tripped) {
+    struct torture torture = torture_begin(and_after);
+    while (torture_next(&torture)) {
         struct el_embedder *embedder = NULL;
         float got[MANY * TINY_HIDDEN];
         assert_int_equal(el_embedder_open(model, how, &embedder), 0); // cold: its arenas are empty
-        failing_malloc_set(++nth, and_after);
-        int status = el_embed(embedder, texts, MANY, got);
-        tripped = failing_malloc_tripped();
-        failing_malloc_set(0, false);
-        if (status < 0) {
-            check_refusal(status);
-            refusals++;
-        } else {
-            assert_memory_equal(got, expected, sizeof expected);
-        }
+        torture_arm(&torture);
+        const int status = torture_disarm(&torture, el_embed(embedder, texts, MANY, got));
+        if (status == 0) assert_memory_equal(got, expected, sizeof expected);
         assert_int_equal(el_embed(embedder, texts, MANY, got), 0); // and it recovers
         assert_memory_equal(got, expected, sizeof expected);
         el_embedder_close(embedder);
-        assert_int_equal(failing_malloc_live(), before);
     }
-    print_message("embed: %ld allocations, %ld refusals\n", nth - 1, refusals);
-    assert_true(nth > 5);
-    assert_true(!and_after || refusals > 2);
+    assert_true(torture.nth > 5);
+    assert_true(!and_after || torture.refusals > 2);
 }
 
 static void load_one_failure(void **state) {

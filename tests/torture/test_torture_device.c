@@ -16,7 +16,7 @@
 #include "device/executor.h"
 #include "device/staging.h"
 #include "device/trace.h"
-#include "failing_malloc.h"
+#include "torture.h"
 
 enum { OPERATIONS = 4, BLOCK = 512, SIZE = 5 * BLOCK + 7 };
 
@@ -61,28 +61,16 @@ static void run_with_failures(bool and_after) {
     static struct work works[OPERATIONS];
     struct el_device device;
     assert_int_equal(run_all(&device, works), 0); // the C library's own first allocations
-    const long before = failing_malloc_live();
-    bool tripped = true;
-    long nth = 0, refusals = 0;
-    while (tripped) {
-        failing_malloc_set(++nth, and_after);
-        int status = run_all(&device, works);
-        tripped = failing_malloc_tripped();
-        failing_malloc_set(0, false);
-        if (status < 0) {
-            assert_int_equal(status, EL_ENOMEM);
-            assert_true(strlen(el_error_detail()) > 0);
-            refusals++;
-        } else {
-            for (int i = 0; i < OPERATIONS; i++)
-                assert_memory_equal(works[i].got, works[i].sent, SIZE);
-        }
+    struct torture torture = torture_begin(and_after);
+    while (torture_next(&torture)) {
+        torture_arm(&torture);
+        const int status = torture_disarm(&torture, run_all(&device, works));
+        for (int i = 0; status == 0 && i < OPERATIONS; i++)
+            assert_memory_equal(works[i].got, works[i].sent, SIZE);
         const struct late_counts left = late_counts();
         assert_true(left.allocs == 0 && left.pinned == 0 && left.streams == 0 && left.events == 0);
-        assert_int_equal(failing_malloc_live(), before);
     }
-    print_message("%ld allocations, %ld refusals\n", nth - 1, refusals);
-    assert_true(refusals > 10);
+    assert_true(torture.refusals > 10);
 }
 
 static void one_failure(void **state) {

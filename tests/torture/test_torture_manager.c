@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "device/manager.h"
-#include "failing_malloc.h"
 #include "topo/inventory.h"
+#include "torture.h"
 
 static struct el_health health;
 static struct el_inventory inventory;
@@ -41,23 +41,12 @@ static int use_manager(const struct el_manager_options *options) {
 static void torture(bool and_after) {
     const struct el_manager_options options = {.devices = "cpu=2"};
     assert_int_equal(use_manager(&options), 0); // what drivers keep for ever is there now
-    const long before = failing_malloc_live();
-    bool tripped = true;
-    long nth = 0, refusals = 0;
-    while (tripped) {
-        failing_malloc_set(++nth, and_after);
-        int status = use_manager(&options);
-        tripped = failing_malloc_tripped();
-        failing_malloc_set(0, false);
-        if (status < 0) {
-            if (status != EL_ENOMEM) print_error("%s: %s\n", el_status_text(status), el_error_detail());
-            assert_int_equal(status, EL_ENOMEM);
-            refusals++;
-        }
-        assert_int_equal(failing_malloc_live(), before);
+    struct torture torture = torture_begin(and_after);
+    while (torture_next(&torture)) {
+        torture_arm(&torture);
+        torture_disarm(&torture, use_manager(&options));
     }
-    print_message("manager: %ld allocations, %ld refusals\n", nth - 1, refusals);
-    assert_true(refusals > 5);
+    assert_true(torture.refusals > 5);
 }
 
 static void one_failure(void **state) {

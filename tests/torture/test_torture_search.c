@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "failing_malloc.h"
 #include "index/exact.h"
+#include "torture.h"
 
 enum { ROWS = 300, DIM = 24, QUERIES = 40, K = 5 };
 
@@ -50,26 +50,15 @@ static void assert_same_hits(const struct el_hit *got, const struct el_hit *want
 
 static void search_with_failures(int count, bool and_after) {
     struct el_hit want[QUERIES * K], got[QUERIES * K];
-    long nth = 0, refusals = 0;
-    bool tripped = true;
     assert_int_equal(el_search_exact(&set, queries, count, K, team, want), 0);
-    const long before = failing_malloc_live();
-    while (tripped) {
-        failing_malloc_set(++nth, and_after);
-        const int status = el_search_exact(&set, queries, count, K, team, got);
-        tripped = failing_malloc_tripped();
-        failing_malloc_set(0, false);
-        if (status < 0) {
-            assert_int_equal(status, EL_ENOMEM);
-            assert_true(strlen(el_error_detail()) > 0);
-            refusals++;
-        } else {
-            assert_same_hits(got, want, count * K);
-        }
-        assert_int_equal(failing_malloc_live(), before);
+    struct torture torture = torture_begin(and_after);
+    while (torture_next(&torture)) {
+        torture_arm(&torture);
+        const int status = torture_disarm(&torture, el_search_exact(&set, queries, count, K, team, got));
+        if (status == 0) assert_same_hits(got, want, count * K);
     }
-    assert_true(refusals > 3);
-    assert_int_equal(refusals, nth - 1); // there is none that a search can do without
+    assert_true(torture.refusals > 3);
+    assert_int_equal(torture.refusals, torture.nth - 1); // there is none that a search can do without
 }
 
 static void every_allocation_may_fail(void **state) {

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/str.h"
 #include "model/bert.h"
 
@@ -96,11 +97,6 @@ static int compute_all(struct model *model, const struct batches *batches, float
     return 0;
 }
 
-static int by_size(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int measure(struct model *model, const struct batches *batches, int rounds, float *vectors) {
     el_auto_free double *seconds = NULL;
     EL_TRY(el_alloc((size_t)rounds, sizeof *seconds, &seconds));
@@ -110,7 +106,7 @@ static int measure(struct model *model, const struct batches *batches, int round
         EL_TRY(compute_all(model, batches, vectors));
         seconds[i] = (double)(el_now_ns() - began) * 1e-9;
     }
-    qsort(seconds, (size_t)rounds, sizeof *seconds, by_size);
+    el_sort_f64(seconds, (size_t)rounds);
     printf("{\"best\":%.9g,\"median\":%.9g}\n", seconds[0], seconds[rounds / 2]);
     return 0;
 }

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/sort.h"
 #include "base/str.h"
 
 static void sizes_are_checked(void **state) {
@@ -32,6 +33,36 @@ static void sizes_are_checked(void **state) {
     assert_int_equal(el_alloc(0, 8, &p), 0);
     assert_non_null(p);
     el_free(p);
+}
+
+static void lists_grow_by_doubling(void **state) {
+    (void)state;
+    int *list = NULL;
+    size_t capacity = 0, growths = 0;
+    for (size_t i = 0; i < 1000; i++) {
+        const size_t before = capacity;
+        assert_int_equal(el_grow(&list, sizeof *list, i, &capacity), 0);
+        growths += capacity != before;
+        list[i] = (int)i;
+    }
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(list[i], i);
+    assert_int_equal(growths, 7); // 16 to 1024
+    capacity = SIZE_MAX / 4;
+    assert_int_equal(el_grow(&list, sizeof *list, capacity, &capacity), EL_ENOMEM);
+    assert_int_equal(capacity, SIZE_MAX / 4);
+    assert_int_equal(list[999], 999);
+    el_free(list);
+}
+
+static void numbers_are_sorted(void **state) {
+    (void)state;
+    double values[] = {3, -1, 2.5, -INFINITY, 2.5, 0};
+    const double want[] = {-INFINITY, -1, 0, 2.5, 2.5, 3};
+    el_sort_f64(values, 6);
+    for (int i = 0; i < 6; i++)
+        assert_true(values[i] == want[i]);
+    el_sort_f64(NULL, 0);
 }
 
 static void arena_gives_back(void **state) {
@@ -209,6 +240,8 @@ static void libraries_load_whole_or_not(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(lists_grow_by_doubling),
+        cmocka_unit_test(numbers_are_sorted),
         cmocka_unit_test(arena_gives_back),
         cmocka_unit_test(errors_gain_context),
         cmocka_unit_test(numbers_parse_whole),
