@@ -174,6 +174,7 @@ static int work(const struct el_config *config, const struct el_index_wish *wish
     if (el_streq(action, "create")) return create(config, wish);
     if (el_streq(action, "add"))
         return wish->vectors ? el_index_add_vectors(wish) : el_index_add_files(config, wish, ret_failed);
+    if (el_streq(action, "merge")) return el_index_merge_parts(wish);
     if (el_streq(action, "query")) return el_index_query(config, wish);
     if (el_streq(action, "list")) return list(wish);
     if (el_streq(action, "stats")) return stats(wish);
@@ -183,7 +184,7 @@ static int work(const struct el_config *config, const struct el_index_wish *wish
 }
 
 static int check_action(const char *action) {
-    static const char *const actions[] = {"create", "add",    "query",   "list",
+    static const char *const actions[] = {"create", "add",    "merge",   "query", "list",
                                           "stats",  "delete", "compact", "verify"};
     for (size_t i = 0; i < EL_COUNT(actions); i++)
         if (el_streq(actions[i], action)) return 0;
@@ -199,6 +200,7 @@ static int parse_flag(struct el_index_wish *wish, const char *flag, const char *
     if (el_streq(flag, "metric")) wish->metric = value;
     if (el_streq(flag, "model")) wish->model = value;
     if (el_streq(flag, "vectors")) wish->vectors = value;
+    if (el_streq(flag, "shard")) wish->shard = value;
     if (el_streq(flag, "document")) wish->ids[wish->id_count++] = value;
     if (el_streq(flag, "dim")) status = el_parse_i64(value, 1, EL_VECTOR_MAX_DIM, &wish->dim);
     if (el_streq(flag, "top")) status = el_parse_i64(value, 1, MOST_TOP, &wish->top);
@@ -246,25 +248,32 @@ static int run(struct el_args *args) {
 
 const struct el_verb el_verb_index = {
     .name = "index",
-    .operands = "create|add|query|list|stats|delete|compact|verify [NAME] [...]",
+    .operands = "create|add|merge|query|list|stats|delete|compact|verify [NAME] [...]",
     .summary = "search texts by meaning: indexes of files, and questions to them",
-    .details = "index create NAME          an empty index, for a model's vectors or for those of --dim\n"
-               "index add NAME PATH...     files and folders: what is new or changed is embedded; each batch "
-               "stays,\n"
-               "                           so after an interruption the same command goes on\n"
-               "index add NAME --vectors FILE.npy   the rows of a float32 matrix, as documents FILE:ROW\n"
-               "index query NAME \"TEXT\"    the nearest parts of files; with --vectors those of each row\n"
-               "index list, index stats NAME, index delete NAME [--document ID]...\n"
-               "index compact NAME         frees the room of what was replaced or deleted\n"
-               "index verify NAME          holds every vector against its checksum\n"
-               "\n"
-               "Indexes are under $ELEANOR_HOME/indexes, else $XDG_DATA_HOME/eleanor/indexes, else\n"
-               "~/.local/share/eleanor/indexes. One process writes to an index at a time, any number read.",
+    .details =
+        "index create NAME          an empty index, for a model's vectors or for those of --dim\n"
+        "index add NAME PATH...     files and folders: what is new or changed is embedded; each batch "
+        "stays,\n"
+        "                           so after an interruption the same command goes on\n"
+        "index add NAME --vectors FILE.npy   the rows of a float32 matrix, as documents FILE:ROW\n"
+        "index merge NAME           joins the parts that the processes of a launcher have added\n"
+        "index query NAME \"TEXT\"    the nearest parts of files; with --vectors those of each row\n"
+        "index list, index stats NAME, index delete NAME [--document ID]...\n"
+        "index compact NAME         frees the room of what was replaced or deleted\n"
+        "index verify NAME          holds every vector against its checksum\n"
+        "\n"
+        "Indexes are under $ELEANOR_HOME/indexes, else $XDG_DATA_HOME/eleanor/indexes, else\n"
+        "~/.local/share/eleanor/indexes. One process writes to an index at a time, any number read.\n"
+        "Started by Open MPI, Slurm or another that sets PMI_RANK, `add` takes its share of the documents\n"
+        "into a part of its own; in a Kubernetes Job give --shard /COMPLETIONS. Then `merge` joins the "
+        "parts.",
     .flags = (const struct el_flag[]){{"metric", 0, "cosine|ip|l2", "what is near (default cosine)"},
                                       {"dim", 0, "N", "create: dimensions, for vectors made elsewhere"},
                                       {"vectors", 0, "FILE", "add, query: take the rows of this NumPy file"},
                                       {"update", 0, NULL, "add: remove what is gone from the PATHs"},
                                       {"max-file", 0, "SIZE", "add: skip files over this (default 16MiB)"},
+                                      {"shard", 0, "I/N",
+                                       "add: take share I (from 0) of N; \"/N\": the launcher's"},
                                       {"top", 'k', "N", "query: how many results (default 10)"},
                                       {"document", 0, "ID", "delete: this document; may be repeated"},
                                       {"json", 0, NULL, "print JSON"},

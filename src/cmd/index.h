@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "service/search.h"
+#include "service/shard.h"
 
 struct el_index_wish {
     const char *action, *name; // name NULL: none was given
@@ -16,12 +17,25 @@ struct el_index_wish {
     size_t operand_count;
     const char **ids; // --document; owned
     size_t id_count;
-    const char *metric, *model, *vectors; // as given, or NULL
-    int64_t dim, top;                     // 0: not given
-    uint64_t max_file;                    // bytes
+    const char *metric, *model, *vectors, *shard; // as given, or NULL
+    int64_t dim, top;                             // 0: not given
+    uint64_t max_file;                            // bytes
     bool update, json;
     char *root; // of all indexes; owned
 };
+
+// What `index add` writes to: the index, or this process's part of it when a launcher has started several.
+struct el_index_target {
+    struct el_shard shard;
+    struct el_index *whole; // for reading, or NULL: `index` is the whole
+    struct el_index *index; // for writing
+};
+int el_index_target_open(const struct el_index_wish *wish, struct el_index_target *ret_target);
+void el_index_target_close(struct el_index_target *target);
+// As el_index_find, in both.
+int el_index_target_find(const struct el_index_target *target, const char *id, struct el_hash128 *ret_hash);
+// Joins the parts.
+int el_index_merge_parts(const struct el_index_wish *wish);
 
 // Files and folders into the index; *ret_failed: some file could not be read, which was told.
 int el_index_add_files(const struct el_config *config, const struct el_index_wish *wish, bool *ret_failed);

@@ -35,7 +35,7 @@ static const char *const skip_names[SKIPS] = {"binary", "too large"};
 struct adding {
     const struct el_config *config;
     const struct el_index_wish *wish;
-    struct el_index *index;
+    struct el_index_target target;
     struct el_cmd_model model; // opened when there is something to embed
     struct el_walk walk;
     struct batch batch;
@@ -62,7 +62,7 @@ static void fail_file(void *context, const char *path, const char *why) {
 // ---- a batch ----
 
 static int open_model(struct adding *adding) {
-    const char *name = el_index_facts(adding->index)->model;
+    const char *name = el_index_facts(adding->target.index)->model;
     if (adding->model.embedder) return 0;
     return el_cmd_model_open(adding->config, name, NULL, &adding->model);
 }
@@ -78,7 +78,7 @@ static int flush(struct adding *adding) {
         documents[i].text.length = batch->start[i + 1] - batch->start[i];
     }
     EL_TRY(open_model(adding));
-    EL_TRY(el_search_add(adding->index, adding->model.embedder, documents, batch->count, &chunks));
+    EL_TRY(el_search_add(adding->target.index, adding->model.embedder, documents, batch->count, &chunks));
     adding->chunks += chunks;
     batch->count = 0;
     el_str_clear(&batch->text);
@@ -96,18 +96,16 @@ static bool is_text(const struct el_str *text, size_t start) {
 // Keeps the file that was read to the end of the batch's text, if the index does not have it.
 static int keep_or_drop(struct adding *adding, const char *path, size_t start) {
     struct batch *batch = &adding->batch;
-    const struct el_search_document document = {
-        .id = path, .text = {batch->text.data + start, batch->text.length - start}};
-    struct el_hash128 unused;
-    int same = el_search_has(adding->index, &document);
-    if (same < 0) return same;
-    if (same) {
+    const struct el_hash128 hash =
+        el_index_hash(adding->target.index, batch->text.data + start, batch->text.length - start);
+    struct el_hash128 had;
+    const int known = el_index_target_find(&adding->target, path, &had);
+    if (known < 0) return known;
+    if (known && el_hash_equal(&had, &hash)) {
         adding->unchanged++;
         batch->text.length = start;
         return 0;
     }
-    int known = el_index_find(adding->index, path, &unused);
-    if (known < 0) return known;
     adding->changed += known;
     adding->added += !known;
     batch->path[batch->count] = path;
@@ -176,9 +174,9 @@ static int look_for(void *context, const char *id) {
 static int remove_gone_below(struct adding *adding, const char *root) {
     struct gone gone = {.adding = adding, .root = root};
     int64_t removed = 0;
-    int status = el_index_each(adding->index, root, look_for, &gone);
+    int status = el_index_each(adding->target.index, root, look_for, &gone);
     if (status == 0 && gone.count)
-        status = el_index_remove(adding->index, (const char *const *)gone.ids, gone.count, &removed);
+        status = el_index_remove(adding->target.index, (const char *const *)gone.ids, gone.count, &removed);
     adding->removed += removed;
     for (size_t i = 0; i < gone.count; i++)
         el_free(gone.ids[i]);
@@ -216,12 +214,31 @@ static void print_text(const struct adding *adding) {
     if (adding->failed) printf("  failed: %zu\n", adding->failed);
 }
 
+// Files of other shares are none of this process.
+static void leave_to_others(const struct el_shard *shard, struct el_walk *walk) {
+    size_t kept = 0;
+    for (size_t i = 0; i < walk->count; i++) {
+        if (el_shard_has(shard, walk->files[i].path)) {
+            walk->files[kept++] = walk->files[i];
+        } else {
+            walk->bytes -= walk->files[i].size;
+            el_free(walk->files[i].path);
+        }
+    }
+    walk->count = kept;
+}
+
 static int add_all(struct adding *adding) {
     const struct el_index_wish *wish = adding->wish;
-    EL_TRY(el_search_open(wish->root, wish->name, true, &adding->index));
-    if (!el_index_facts(adding->index)->model[0])
+    EL_TRY(el_index_target_open(wish, &adding->target));
+    if (adding->target.whole && wish->update)
+        return el_fail(EL_EINVAL,
+                       "--update looks for what is gone from the whole index: run it once more alone, "
+                       "behind `index merge`");
+    if (!el_index_facts(adding->target.index)->model[0])
         return el_fail(EL_EINVAL, "index %s has no model to embed files: it takes --vectors", wish->name);
     EL_TRY(el_walk_open(wish->operands, wish->operand_count, fail_file, adding, &adding->walk));
+    leave_to_others(&adding->target.shard, &adding->walk);
     EL_TRY(add_files(adding));
     return wish->update ? remove_gone(adding) : 0;
 }
@@ -239,7 +256,7 @@ int el_index_add_files(const struct el_config *config, const struct el_index_wis
         *ret_failed = adding.failed > 0;
     }
     el_cmd_model_close(&adding.model);
-    el_index_close(adding.index);
+    el_index_target_close(&adding.target);
     el_walk_close(&adding.walk);
     el_str_done(&adding.batch.text);
     el_str_done(&adding.failures);

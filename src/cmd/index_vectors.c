@@ -38,15 +38,16 @@ static int make_batch(size_t row_size, struct batch *batch) {
     return el_alloc(BATCH_ROWS, row_size, &batch->vectors);
 }
 
-// Adds a row with the id FILE:ROW, unless the index has it with these very bytes.
-static int take_row(struct el_index *index, const char *path, int64_t row, const uint8_t *bytes,
+// Adds a row with the id FILE:ROW, unless it is another's share or the index has it with these very bytes.
+static int take_row(const struct el_index_target *target, const char *path, int64_t row, const uint8_t *bytes,
                     size_t row_size, struct batch *batch) {
     struct el_hash128 had;
-    const struct el_hash128 hash = el_index_hash(index, bytes, row_size);
     const size_t at = batch->ids.length;
     EL_TRY(el_str_printf(&batch->ids, "%s:%" PRId64, path, row));
     EL_TRY(el_str_putc(&batch->ids, '\0'));
-    int found = el_index_find(index, batch->ids.data + at, &had);
+    if (!el_shard_has(&target->shard, batch->ids.data + at)) return 0;
+    const struct el_hash128 hash = el_index_hash(target->index, bytes, row_size);
+    int found = el_index_target_find(target, batch->ids.data + at, &had);
     if (found < 0 || (found && el_hash_equal(&had, &hash))) return EL_MIN(found, 0);
     batch->id_at[batch->count] = at;
     batch->documents[batch->count] = (struct el_index_document){.chunks = 1, .hash = hash};
@@ -64,7 +65,7 @@ static int put_batch(struct el_index *index, struct batch *batch) {
     return 0;
 }
 
-static int put_rows(struct el_index *index, const char *path, const struct el_npy *npy,
+static int put_rows(const struct el_index_target *target, const char *path, const struct el_npy *npy,
                     struct el_progress *progress, int64_t *ret_added) {
     struct batch batch el_auto(batch_done) = {0};
     const size_t row_size = (size_t)npy->columns * sizeof(float);
@@ -73,25 +74,25 @@ static int put_rows(struct el_index *index, const char *path, const struct el_np
     for (int64_t row = 0; row < npy->rows;) {
         const int64_t end = EL_MIN(row + BATCH_ROWS, npy->rows);
         for (; row < end; row++)
-            EL_TRY(take_row(index, path, row, npy->data + (size_t)row * row_size, row_size, &batch));
+            EL_TRY(take_row(target, path, row, npy->data + (size_t)row * row_size, row_size, &batch));
         *ret_added += (int64_t)batch.count;
-        EL_TRY(put_batch(index, &batch));
+        EL_TRY(put_batch(target->index, &batch));
         el_progress_set(progress, (uint64_t)row);
     }
     return 0;
 }
 
-static int add(struct el_index *index, const struct el_index_wish *wish, const char *path,
+static int add(const struct el_index_target *target, const struct el_index_wish *wish, const char *path,
                const struct el_npy *npy) {
     int64_t added = 0;
     struct el_progress progress;
-    const int dim = el_index_facts(index)->dim;
+    const int dim = el_index_facts(target->index)->dim;
     if (npy->columns != dim)
         return el_fail(EL_EINVAL, "%s holds vectors of %" PRId64 " dimensions, index %s has %d",
                        wish->vectors, npy->columns, wish->name, dim);
     el_progress_open(&progress, stderr);
     el_progress_start(&progress, wish->name, "vectors", (uint64_t)npy->rows, 0);
-    int status = put_rows(index, path, npy, &progress, &added);
+    int status = put_rows(target, path, npy, &progress, &added);
     el_progress_finish(&progress);
     if (status < 0) return status;
     if (wish->json)
@@ -106,14 +107,14 @@ static int add(struct el_index *index, const struct el_index_wish *wish, const c
 int el_index_add_vectors(const struct el_index_wish *wish) {
     struct el_map map = {0};
     struct el_npy npy = {0};
-    struct el_index *index = NULL;
+    struct el_index_target target = {0};
     char path[PATH_MAX];
     EL_TRY(el_map_open(wish->vectors, &map));
     int status = el_npy_parse(wish->vectors, map.data, map.size, &npy);
     if (status == 0 && !realpath(wish->vectors, path)) status = el_fail(EL_EIO, "%s is gone", wish->vectors);
-    if (status == 0) status = el_search_open(wish->root, wish->name, true, &index);
-    if (status == 0) status = add(index, wish, path, &npy);
-    el_index_close(index);
+    if (status == 0) status = el_index_target_open(wish, &target);
+    if (status == 0) status = add(&target, wish, path, &npy);
+    el_index_target_close(&target);
     el_map_close(&map);
     return status;
 }

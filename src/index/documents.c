@@ -43,6 +43,8 @@ enum statement {
     REMOVE_DOCUMENT,
     PASSAGE,
     EACH,
+    NEXT,
+    EACH_CHUNK,
     COUNT,
     EACH_DEAD,
     LOWER,
@@ -67,6 +69,8 @@ static const char *const sql[STATEMENTS] = {
     [PASSAGE] =
         "SELECT id, part, text, metadata FROM chunks JOIN documents ON number = document WHERE row = ?",
     [EACH] = "SELECT id FROM documents WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id",
+    [NEXT] = "SELECT number, id, metadata, hash FROM documents WHERE number > ? ORDER BY number LIMIT 1",
+    [EACH_CHUNK] = "SELECT row, text FROM chunks WHERE document = ? ORDER BY row",
     [COUNT] = "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks), count(*) FROM dead",
     [EACH_DEAD] = "SELECT row FROM dead ORDER BY row",
     [LOWER] = "UPDATE chunks SET row = row - ?3 WHERE row BETWEEN ?1 AND ?1 + ?2 - 1",
@@ -190,13 +194,13 @@ static int open_database(const char *path, int flags, struct el_documents **ret_
     return 0;
 }
 
-int el_documents_create(const char *path) {
+int el_documents_create(const char *path, const struct el_siphash_key *key) {
     el_auto(close_p) struct el_documents *documents = NULL;
-    struct el_siphash_key key;
-    EL_TRY(el_siphash_draw_key(&key));
+    struct el_siphash_key drawn;
+    EL_TRY(el_siphash_draw_key(&drawn));
     EL_TRY(open_database(path, SQLITE_OPEN_CREATE, &documents));
     EL_TRY(execute(documents, schema));
-    const struct value value = blob(&key, sizeof key);
+    const struct value value = blob(key ? key : &drawn, sizeof drawn);
     EL_TRY(run(documents, MAKE_STATE, &value, 1));
     return execute(documents, "PRAGMA application_id = 0x454C4958; PRAGMA user_version = 1; COMMIT");
 }
@@ -273,6 +277,13 @@ int el_documents_key(struct el_documents *documents, struct el_siphash_key *ret_
 
 // ---- documents ----
 
+static struct el_hash128 hash_in(sqlite3_stmt *statement, int column) {
+    struct el_hash128 hash = {{0}};
+    if (sqlite3_column_bytes(statement, column) == sizeof hash)
+        memcpy(&hash, sqlite3_column_blob(statement, column), sizeof hash);
+    return hash;
+}
+
 // 1 when it is there.
 static int find(struct el_documents *documents, const char *id, int64_t *ret_number,
                 struct el_hash128 *ret_hash) {
@@ -281,9 +292,7 @@ static int find(struct el_documents *documents, const char *id, int64_t *ret_num
     int status = start(documents, FIND, &value, 1, &statement);
     if (status <= 0) return status;
     *ret_number = sqlite3_column_int64(statement, 0);
-    *ret_hash = (struct el_hash128){0};
-    if (sqlite3_column_bytes(statement, 1) == sizeof *ret_hash)
-        memcpy(ret_hash, sqlite3_column_blob(statement, 1), sizeof *ret_hash);
+    *ret_hash = hash_in(statement, 1);
     sqlite3_reset(statement);
     return 1;
 }
@@ -342,6 +351,34 @@ int el_documents_each(struct el_documents *documents, const char *prefix,
     int status = start(documents, EACH, &value, 1, &statement);
     while (status > 0) {
         EL_TRY(visit(context, (const char *)sqlite3_column_text(statement, 0)));
+        status = step(documents, statement);
+    }
+    return status;
+}
+
+int el_documents_next(struct el_documents *documents, int64_t after, struct el_document_entry *ret_entry) {
+    sqlite3_stmt *statement;
+    const struct value value = number(after);
+    int status = start(documents, NEXT, &value, 1, &statement);
+    if (status <= 0) return status;
+    *ret_entry = (struct el_document_entry){.number = sqlite3_column_int64(statement, 0),
+                                            .id = (const char *)sqlite3_column_text(statement, 1),
+                                            .metadata = (const char *)sqlite3_column_text(statement, 2),
+                                            .hash = hash_in(statement, 3)};
+    if (ret_entry->id) return 1; // the statement is reset when it is used again
+    return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->path);
+}
+
+int el_documents_each_chunk(struct el_documents *documents, int64_t which,
+                            int (*visit)(void *context, int64_t row, const struct el_text *text),
+                            void *context) {
+    sqlite3_stmt *statement;
+    const struct value value = number(which);
+    int status = start(documents, EACH_CHUNK, &value, 1, &statement);
+    while (status > 0) {
+        const struct el_text text = {(const char *)sqlite3_column_text(statement, 1),
+                                     (size_t)sqlite3_column_bytes(statement, 1)};
+        EL_TRY(visit(context, sqlite3_column_int64(statement, 0), text.data ? &text : NULL));
         status = step(documents, statement);
     }
     return status;

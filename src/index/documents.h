@@ -24,8 +24,8 @@ struct el_documents_state {
     int64_t version;    // grows with each transaction
 };
 
-// Makes the database. EL_EIO, EL_ENOMEM.
-int el_documents_create(const char *path);
+// Makes the database, with a key of its own for hashes of contents, or with this one. EL_EIO, EL_ENOMEM.
+int el_documents_create(const char *path, const struct el_siphash_key *key);
 // EL_ENOENT, EL_EIO, EL_EFORMAT (something else), EL_EUNSUPPORTED (a newer version), EL_ENOMEM; so do all
 // below.
 int el_documents_open(const char *path, struct el_documents **ret_documents);
@@ -61,6 +61,19 @@ int el_documents_passage(struct el_documents *documents, int64_t row, struct el_
 // Calls `visit` with the id of each document that begins with `prefix`, in their order, until it is negative.
 int el_documents_each(struct el_documents *documents, const char *prefix,
                       int (*visit)(void *context, const char *id), void *context);
+
+// The document that came next after number `after`, which is at least 0: 1, or 0 when that was the last.
+struct el_document_entry {
+    int64_t number; // rises with each document that comes
+    const char *id; // borrowed, as all below, until the next call
+    const char *metadata;
+    struct el_hash128 hash;
+};
+int el_documents_next(struct el_documents *documents, int64_t after, struct el_document_entry *ret_entry);
+// Calls `visit` with the row and the text (or NULL) of each of its chunks, in order, until it is negative.
+int el_documents_each_chunk(struct el_documents *documents, int64_t number,
+                            int (*visit)(void *context, int64_t row, const struct el_text *text),
+                            void *context);
 
 struct el_documents_counts {
     int64_t documents, chunks, dead;

@@ -119,19 +119,29 @@ int el_embedded_transact(struct el_index *base, bool writes, el_embedded_work *w
 
 // ---- making and deleting ----
 
-static int fill_folder(const char *folder, const void *facts) {
+struct filling {
+    const struct el_vector_facts *facts;
+    const struct el_siphash_key *key; // NULL: one of its own
+};
+
+static int fill_folder(const char *folder, const void *context) {
+    const struct filling *filling = context;
     char *vectors el_auto_free = NULL, *documents el_auto_free = NULL;
     struct el_vector_file *file = NULL;
     EL_TRY(el_index_vector_path(folder, 1, &vectors));
     EL_TRY(el_path_join(folder, EL_INDEX_DOCUMENTS, &documents));
-    EL_TRY(el_vector_file_create(vectors, facts, &file));
+    EL_TRY(el_vector_file_create(vectors, filling->facts, &file));
     el_vector_file_close(file);
-    return el_documents_create(documents);
+    return el_documents_create(documents, filling->key);
 }
 
 static int create(const char *folder, const char *url, const struct el_vector_facts *facts) {
     (void)url;
-    return el_index_folder_make(folder, fill_folder, facts);
+    return el_index_folder_make(folder, fill_folder, &(struct filling){facts, NULL});
+}
+
+int el_index_create_part(const char *folder, const struct el_index *whole) {
+    return el_index_folder_make(folder, fill_folder, &(struct filling){&whole->facts, &whole->key});
 }
 
 static int delete_index(const char *folder, const char *url) {
@@ -240,6 +250,7 @@ const struct el_index_store el_embedded_store = {
     .remove = remove_all,
     .find = find,
     .each = each,
+    .read = el_embedded_read,
     .search = el_embedded_search,
     .stats = stats,
     .compact = el_embedded_compact,

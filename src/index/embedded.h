@@ -30,6 +30,7 @@ int el_embedded_transact(struct el_index *index, bool writes, el_embedded_work *
 // Members of el_embedded_store that have files of their own.
 int el_embedded_search(struct el_index *index, const struct el_index_query *query,
                        struct el_index_answer *answer);
+int el_embedded_read(struct el_index *index, struct el_index_page *page);
 int el_embedded_compact(struct el_index *index);
 int el_embedded_verify(struct el_index *index);
 

@@ -12,6 +12,9 @@
 #include "base/str.h"
 #include "index/store.h"
 
+// A number of type float is off by 2^-24 of itself at most, so a vector's square by 2^-23.
+static const double ROUNDING = 0x1p-22;
+
 static const char *const metric_names[] = {
     [EL_METRIC_IP] = "ip", [EL_METRIC_COSINE] = "cosine", [EL_METRIC_L2] = "l2"};
 
@@ -72,7 +75,9 @@ const char *el_index_prepare_vector(const struct el_vector_facts *facts, const f
     double scale = 1;
     if (facts->metric == EL_METRIC_COSINE) {
         if (square == 0) return "is all zeros: by cosine it has no direction";
-        scale = 1 / sqrt(square);
+        // One of length 1 but for rounding stays as it is, so that what was prepared once comes through
+        // again.
+        if (fabs(square - 1) > ROUNDING) scale = 1 / sqrt(square);
     }
     for (int i = 0; i < facts->dim; i++)
         ret_vector[i] = (float)(vector[i] * scale);
@@ -170,6 +175,25 @@ int el_index_search(struct el_index *index, const struct el_index_query *query,
 void el_index_answer_done(struct el_index_answer *answer) {
     el_arena_done(&answer->arena);
     *answer = (struct el_index_answer){0};
+}
+
+int el_index_read(struct el_index *index, int64_t after, struct el_index_page *ret_page) {
+    struct el_index_page page = {.last = after};
+    if (!index->store->read)
+        return el_fail(EL_EUNSUPPORTED, "%s: its store %s can't list what it holds", index->place,
+                       index->store->name);
+    el_arena_init(&page.arena);
+    int status = index->store->read(index, &page);
+    if (status < 0)
+        el_index_page_done(&page);
+    else
+        *ret_page = page;
+    return status;
+}
+
+void el_index_page_done(struct el_index_page *page) {
+    el_arena_done(&page->arena);
+    *page = (struct el_index_page){0};
 }
 
 int el_index_stats(struct el_index *index, struct el_index_stats *ret_stats) {

@@ -39,6 +39,9 @@ int el_index_create(const char *folder, const struct el_vector_facts *facts);
 // EL_ENOMEM.
 int el_index_open(const char *folder, bool writable, struct el_index **ret_index);
 void el_index_close(struct el_index *index);
+// Makes an empty index whose documents can go over into `whole` (el_index_merge): of the same facts, and with
+// the same key, so that hashes stay good. The codes of el_index_create.
+int el_index_create_part(const char *folder, const struct el_index *whole);
 // Removes the folder. EL_ENOENT, EL_EBUSY, EL_EIO; what is no index is left alone: EL_EFORMAT.
 int el_index_delete(const char *folder);
 
@@ -52,7 +55,7 @@ struct el_index_document {
     const char *metadata;        // JSON, or NULL
     struct el_hash128 hash;      // of its content
     int64_t chunks;              // parts, each with a vector
-    const struct el_text *texts; // [chunks]; NULL: not kept
+    const struct el_text *texts; // [chunks]; NULL, or .data NULL: not kept
 };
 
 // Adds documents, or replaces those that have the same id: all, or on failure none. `vectors` are those of
@@ -101,6 +104,28 @@ struct el_index_query {
 int el_index_search(struct el_index *index, const struct el_index_query *query,
                     struct el_index_answer *ret_answer);
 void el_index_answer_done(struct el_index_answer *answer);
+
+// Some documents in the order in which they came.
+struct el_index_page {
+    struct el_index_document *documents; // [count], each with its texts
+    float *vectors;                      // of their chunks, one document after the other
+    size_t count;
+    int64_t last;          // number of the last document, to go on from
+    struct el_arena arena; // holds all of it
+};
+// The documents that came after number `after`, 0 for the first: as many as make some MiB, at least one;
+// none at the end. EL_EUNSUPPORTED: the index's store can't say.
+int el_index_read(struct el_index *index, int64_t after, struct el_index_page *ret_page);
+void el_index_page_done(struct el_index_page *page);
+
+// EL_EINVAL: `part` was made for another index.
+int el_index_check_part(const struct el_index *whole, const struct el_index *part);
+// Puts all documents of the parts into `whole`, in the order of their ids, where each part has them in that
+// order: as one process would have put them. One that `whole` has with the same hash is left alone, so it may
+// be called again after a crash. `tell` (may be NULL) hears how many are done. EL_EINVAL: a part that was
+// made for another index.
+int el_index_merge(struct el_index *whole, struct el_index *const *parts, size_t count,
+                   void (*tell)(void *context, int64_t documents), void *context, int64_t *ret_added);
 
 struct el_index_stats {
     int64_t documents, chunks;

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "service/chunk.h"
 #include "service/embedder.h"
+#include "service/parts.h"
 
 // ---- names ----
 
@@ -63,7 +64,8 @@ int el_search_delete(const char *root, const char *name) {
     char *folder el_auto_free = NULL;
     EL_TRY(find_folder(root, name, &folder));
     int status = el_index_delete(folder);
-    return status < 0 ? fail_named(status, name) : 0;
+    if (status < 0) return fail_named(status, name);
+    return el_parts_delete(root, name);
 }
 
 static int by_name(const FTSENT **a, const FTSENT **b) {
@@ -188,12 +190,6 @@ int el_search_add(struct el_index *index, struct el_embedder *embedder,
     el_chunks_done(&adding.chunks);
     el_free(adding.puts);
     return status;
-}
-
-int el_search_has(struct el_index *index, const struct el_search_document *document) {
-    struct el_hash128 had, is = hash_of(index, document);
-    int found = el_index_find(index, document->id, &had);
-    return found > 0 ? el_hash_equal(&had, &is) : found;
 }
 
 int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_index_query *query,

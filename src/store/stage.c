@@ -20,7 +20,7 @@
 #include "format/safetensors.h"
 #include "store/names.h"
 #include "store/store.h"
-#include "store/tree.h"
+#include "base/tree.h"
 
 #define STAGING ".staging"
 #define ORIGIN_FILE ".origin"

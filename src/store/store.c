@@ -17,7 +17,7 @@
 #include "store/names.h"
 #include "store/record.h"
 #include "store/stage.h"
-#include "store/tree.h"
+#include "base/tree.h"
 
 static const char *variable(const char *name) {
     const char *value = getenv(name);

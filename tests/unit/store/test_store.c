@@ -18,7 +18,7 @@
 #include "store/sink.h"
 #include "store/stage.h"
 #include "store/store.h"
-#include "store/tree.h"
+#include "base/tree.h"
 
 static int make_home(void **state) {
     static char home[64];

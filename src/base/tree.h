@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Folders as a whole: remove, measure, bring to the disk.
-#ifndef EL_STORE_TREE_H
-#define EL_STORE_TREE_H
+#ifndef EL_BASE_TREE_H
+#define EL_BASE_TREE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Walks over folders, by fts.
-#include "store/tree.h"
+#include "base/tree.h"
 
 #include <errno.h>
 #include <fts.h>
