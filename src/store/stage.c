@@ -17,10 +17,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/tree.h"
 #include "format/safetensors.h"
 #include "store/names.h"
 #include "store/store.h"
-#include "base/tree.h"
 
 #define STAGING ".staging"
 #define ORIGIN_FILE ".origin"

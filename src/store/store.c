@@ -12,12 +12,12 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/tree.h"
 #include "store/catalog.h"
 #include "store/install.h"
 #include "store/names.h"
 #include "store/record.h"
 #include "store/stage.h"
-#include "base/tree.h"
 
 static const char *variable(const char *name) {
     const char *value = getenv(name);

@@ -14,11 +14,11 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/tree.h"
 #include "store/install.h"
 #include "store/sink.h"
 #include "store/stage.h"
 #include "store/store.h"
-#include "base/tree.h"
 
 static int make_home(void **state) {
     static char home[64];
