@@ -2,6 +2,7 @@
 // `eleanor embed`: texts in, vectors out, in order, as a stream. A window of requests is in flight, so that
 // reading and tokenising, computing, and writing go on at once while memory stays the same for any number of
 // texts.
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +28,9 @@ enum {
 struct options {
     struct el_text_source source;
     enum el_vector_format format;
-    const char *output;
+    const char *output; // the share's own, or the wish
+    char *share_output; // owned, or NULL
+    const char *shard;
     const char *prompt;
     const char **words; // --text and operands; owned
 };
@@ -134,7 +137,8 @@ static void start_progress(struct el_progress *progress, const struct el_text_so
                            const struct el_vector_sink *sink) {
     bool mixes = isatty(STDERR_FILENO) && isatty(fileno(sink->stream));
     el_progress_open(progress, mixes ? NULL : stderr);
-    el_progress_start(progress, "embedding", source->bytes_total ? NULL : "texts", source->bytes_total, 0);
+    el_progress_start(progress, "embedding", source->bytes_total ? NULL : "texts",
+                      EL_MIN(source->until, source->bytes_total), source->from);
 }
 
 static int pump(struct window *window, struct chunk *chunk, struct el_embedder *embedder,
@@ -148,13 +152,16 @@ static int pump(struct window *window, struct chunk *chunk, struct el_embedder *
             status = take_all(window, sink); // a slow writer gets its answers
         if (status == 0) more = fill(chunk, source, &text);
         if (status < 0 || more < 0) break;
+        sink->first = source->skipped;
         if (chunk->count && window->count == WINDOW) status = take_oldest(window, sink);
         if (chunk->count && status == 0) status = submit(window, embedder, chunk);
         el_progress_set(&progress, source->bytes_total ? window->input_done : sink->count);
     }
     if (more < 0) status = more;
     if (status == 0) status = take_all(window, sink);
-    if (status == 0) el_progress_set(&progress, source->bytes_total ? source->bytes_total : sink->count);
+    if (status == 0)
+        el_progress_set(&progress,
+                        source->bytes_total ? EL_MIN(source->until, source->bytes_total) : sink->count);
     el_progress_finish(&progress);
     return status;
 }
@@ -180,6 +187,28 @@ static int embed_stream(struct el_embedder *embedder, struct el_text_source *sou
     return status < 0 ? status : el_vector_sink_finish(sink);
 }
 
+// Finds the share. Each writes FILE.part-I-of-N, whose numbers have the same length, so that the shell lists
+// them in order: `cat FILE.part-*` is what one process writes.
+static int choose_share(struct options *options) {
+    struct el_shard *shard = &options->source.shard;
+    struct el_str path el_auto(el_str_done) = {0};
+    char size[32];
+    EL_TRY(el_shard_find(options->shard, shard));
+    if (shard->size == 1) return 0;
+    fprintf(stderr, "eleanor embed: share %" PRId64 " of %" PRId64 " (%s)\n", shard->rank, shard->size,
+            shard->from);
+    if (!options->output)
+        return options->shard ? 0
+                              : el_fail(EL_EINVAL,
+                                        "the processes of %s would write into each other's standard output; "
+                                        "name a file with --output: each adds its number to the name",
+                                        shard->from);
+    const int width = snprintf(size, sizeof size, "%" PRId64, shard->size);
+    EL_TRY(el_str_printf(&path, "%s.part-%0*" PRId64 "-of-%s", options->output, width, shard->rank, size));
+    options->output = options->share_output = el_steal(path.data);
+    return 0;
+}
+
 // Truncating the output may not destroy an input.
 static int check_output(const struct options *options) {
     struct stat output, input;
@@ -195,7 +224,8 @@ static int check_output(const struct options *options) {
 static int embed(const struct el_config *config, struct options *options) {
     struct el_cmd_model model = {0};
     struct el_vector_sink sink = {0};
-    int status = check_output(options);
+    int status = choose_share(options);
+    if (status == 0) status = check_output(options);
     if (status == 0) status = el_text_source_open(&options->source);
     if (status == 0 && config->model.count == 0) status = el_fail(EL_EINVAL, "no model is named");
     if (status == 0) status = el_cmd_model_open(config, config->model.item[0], options->prompt, &model);
@@ -232,6 +262,7 @@ static int parse(struct el_args args, struct options *options) {
         if (el_streq(flag, "format")) options->format = parse_format(value);
         if (el_streq(flag, "output")) options->output = value;
         if (el_streq(flag, "prompt")) options->prompt = value;
+        if (el_streq(flag, "shard")) options->shard = value;
         models += el_streq(flag, "model");
     }
     if (source->text_count + source->path_count == 0) paths[source->path_count++] = "-";
@@ -251,6 +282,7 @@ static int run(struct el_args *args) {
                : embed(&config, &options) < 0 ? el_cmd_failed(args)
                                               : EL_EXIT_DONE;
     el_free(options.words);
+    el_free(options.share_output);
     return code;
 }
 
@@ -264,7 +296,10 @@ const struct el_verb el_verb_embed = {
         "standard input too. Vectors come in the order of the texts, one JSON object a line:\n"
         "  {\"index\":0,\"embedding\":[0.0123,...]}\n"
         "npy is a NumPy array of one row per text, f32 bare little-endian floats. An empty line gets the\n"
-        "vector of the empty text, so that line n is vector n.",
+        "vector of the empty text, so that line n is vector n.\n"
+        "Started by Open MPI, Slurm or another that sets PMI_RANK, each process takes a run of the texts "
+        "and\n"
+        "writes FILE.part-I-of-N; in order they are what one process writes (npy: numpy.concatenate).",
     .flags =
         (const struct el_flag[]){{"text", 't', "TEXT", "a text; may be repeated, stands before all files"},
                                  {"field", 0, "NAME", "input is JSON lines with the text in this field"},
@@ -272,6 +307,7 @@ const struct el_verb el_verb_embed = {
                                  {"format", 'f', "jsonl|npy|f32", "what to write (default jsonl)"},
                                  {"output", 'o', "FILE", "write there, not to standard output"},
                                  {"prompt", 0, "NAME", "put this prompt of the model before each text"},
+                                 {"shard", 0, "I/N", "take share I (from 0) of N; \"/N\": the launcher's"},
                                  {0}},
     .settings = (const char *const[]){"model", "device", "precision", "threads", "pin", "batch_tokens",
                                       "max_batch_size", "streams", "trace", "log_level", "log_format", NULL},

@@ -35,11 +35,24 @@ static int check_path(struct el_text_source *source, const char *path, bool *ino
     return 0;
 }
 
+// The share is a run of bytes; a text belongs where it begins. The last one has what begins at the end too:
+// an empty file, or a text that is in no file where there is none.
+static int find_share(struct el_text_source *source, bool known) {
+    const struct el_shard *shard = &source->shard;
+    const int64_t next = shard->rank + 1;
+    if (shard->size > 1 && !known)
+        return el_fail(EL_EINVAL, "standard input and pipes can't be shared among processes; name files");
+    source->from = el_shard_start(shard, shard->rank, source->bytes_total);
+    source->until = next < shard->size ? el_shard_start(shard, next, source->bytes_total) : UINT64_MAX;
+    return 0;
+}
+
 int el_text_source_open(struct el_text_source *source) {
     bool known = true;
     int status = 0;
     for (size_t i = 0; i < source->path_count && status == 0; i++)
         status = check_path(source, source->paths[i], &known);
+    if (status == 0) status = find_share(source, known);
     if (!known) source->bytes_total = 0;
     return status < 0 ? status : el_alloc(BUFFER_SIZE, 1, &source->buffer);
 }
@@ -129,8 +142,8 @@ static bool is_blank(const struct el_str *text) {
     return true;
 }
 
-// One text of the open file: 1, 0 at its end.
-static int next_in_file(struct el_text_source *source, struct el_str *text) {
+// One text of the open file: 1, 0 at its end. A line of JSON is not looked into when it is another's share.
+static int next_in_file(struct el_text_source *source, bool is_ours, struct el_str *text) {
     for (;;) {
         el_str_clear(text);
         int more = read_text(source, text);
@@ -142,12 +155,12 @@ static int next_in_file(struct el_text_source *source, struct el_str *text) {
             return 1;
         }
         if (is_blank(text)) continue; // JSON lines may be set apart by blank ones
-        int status = take_field(source, text);
+        int status = is_ours ? take_field(source, text) : 0;
         return status < 0 ? status : 1;
     }
 }
 
-int el_text_source_next(struct el_text_source *source, struct el_str *text) {
+static int next_of_all(struct el_text_source *source, bool is_ours, struct el_str *text) {
     if (source->next_text < source->text_count) {
         el_str_clear(text);
         int status = el_str_puts(text, source->texts[source->next_text++]);
@@ -156,10 +169,20 @@ int el_text_source_next(struct el_text_source *source, struct el_str *text) {
     for (;;) {
         int more = source->is_open ? 1 : open_next(source);
         if (more <= 0) return more;
-        more = next_in_file(source, text);
+        more = next_in_file(source, is_ours, text);
         if (more < 0) return more;
         if (more == 0 || source->whole) close_file(source);
         if (more > 0) return 1;
+    }
+}
+
+int el_text_source_next(struct el_text_source *source, struct el_str *text) {
+    for (;; source->skipped++) {
+        const uint64_t at = source->bytes_read - (source->end - source->begin);
+        if (at >= source->until) return 0;
+        const bool is_ours = at >= source->from;
+        const int more = next_of_all(source, is_ours, text);
+        if (more <= 0 || is_ours) return more;
     }
 }
 

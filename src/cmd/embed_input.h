@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "service/shard.h"
 
 enum { EL_TEXT_LIMIT = 64 << 20 }; // bytes of one text
 
@@ -20,6 +21,10 @@ struct el_text_source {
     size_t path_count;
     const char *field; // of JSON lines; NULL: the text is the line itself
     bool whole;        // one text per file
+    struct el_shard shard;
+
+    uint64_t from, until; // texts that begin here, by the bytes of all files, are the share's
+    uint64_t skipped;     // texts before those
 
     uint64_t bytes_read;
     uint64_t bytes_total; // of all files; 0: not known (a pipe)
@@ -31,7 +36,8 @@ struct el_text_source {
     size_t begin, end;
 };
 
-// Sees that every path can be read, before any work is done. EL_ENOENT, EL_EIO; EL_EINVAL for a folder.
+// Sees that every path can be read, before any work is done. EL_ENOENT, EL_EIO; EL_EINVAL for a folder, and
+// for a share of what is no file.
 int el_text_source_open(struct el_text_source *source);
 void el_text_source_close(struct el_text_source *source);
 

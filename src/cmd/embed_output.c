@@ -70,7 +70,8 @@ int el_vector_sink_open(enum el_vector_format format, const char *path, int dim,
 
 static int put_json(struct el_vector_sink *sink, const float *vector) {
     el_str_clear(&sink->line);
-    int status = el_str_printf(&sink->line, "{\"index\":%" PRIu64 ",\"embedding\":", sink->count);
+    int status =
+        el_str_printf(&sink->line, "{\"index\":%" PRIu64 ",\"embedding\":", sink->first + sink->count);
     if (status == 0) status = el_vector_put_json(&sink->line, vector, (size_t)sink->dim);
     if (status == 0) status = el_str_puts(&sink->line, "}\n");
     if (status < 0) return status;

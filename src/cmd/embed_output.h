@@ -20,6 +20,7 @@ struct el_vector_sink {
     FILE *stream;
     off_t start;    // where the NumPy header stands in the file
     int dim;        // floats per vector
+    uint64_t first; // index of the first vector: of a share, how many the shares before have
     uint64_t count; // vectors written
     struct el_str line;
     bool remove_on_failure;

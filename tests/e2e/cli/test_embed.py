@@ -120,6 +120,57 @@ class Inputs(EmbedTest):
         self.assertLess(peak(100_000), peak(5_000) + 8 * 1024)
 
 
+class Shares(EmbedTest):
+    """Each process takes a run of the texts: together, in the order of their ranks, they write what one writes."""
+
+    def parts(self, size, *args):
+        """What each share prints; and what one process does."""
+        return [self.embed(*args, "--shard", f"{i}/{size}") for i in range(size)], self.embed(*args)
+
+    def expect_whole(self, size, *args):
+        parts, whole = self.parts(size, *args)
+        self.assertEqual(b"".join(parts), whole)
+        return parts
+
+    def test_lines_of_files(self):
+        first = self.path("a.txt", "".join(f"line {i}\n" for i in range(50)) + "\n\nno newline at the end")
+        empty, second = self.path("empty.txt", ""), self.path("b.txt", "x\r\n" * 20)
+        for size in (2, 5):
+            parts = self.expect_whole(size, "--text", "before all", first, empty, second)
+            self.assertTrue(all(parts))
+        self.expect_whole(3, "--format", "f32", first, second)
+        few = self.path("few.txt", "y\n" * 3)
+        self.assertEqual(sum(1 for part in self.expect_whole(8, few) if part), 3)  # more shares than texts
+        self.expect_whole(2, "--text", "no file")
+        self.expect_whole(2, empty)
+
+    def test_json_lines_and_whole_files(self):
+        lines = self.path("a.jsonl", "".join(f'{{"body": "text {i}"}}\n\n' for i in range(30)))
+        self.expect_whole(4, "--field", "body", lines)
+        files = [self.path(f"{i}.txt", "text\n" * (i % 3)) for i in range(12)]
+        self.expect_whole(5, "--whole", *files)
+
+    def test_a_bad_line_of_another_share(self):
+        lines = self.path("a.jsonl", "none\n" + "".join(f'{{"body": "text {i}"}}\n' for i in range(30)))
+        self.embed("--field", "body", lines, "--shard", "0/2", code=1, says="a.jsonl:1")
+        self.embed("--field", "body", lines, "--shard", "1/2")
+
+    def test_files_of_a_launcher(self):
+        texts = self.path("a.txt", "".join(f"line {i}\n" for i in range(40)))
+        out = self.path("v.jsonl")
+        for rank in range(11):
+            env = {"PMI_RANK": str(rank), "PMI_SIZE": "11"}
+            self.embed(texts, "-o", out, env=env, says=f"share {rank} of 11 (PMI)")
+        parts = sorted(name for name in os.listdir(self.folder) if ".part-" in name)
+        self.assertEqual((parts[2], parts[10]), ("v.jsonl.part-02-of-11", "v.jsonl.part-10-of-11"))
+        self.assertEqual(subprocess.check_output(f"cat '{out}'.part-*", shell=True), self.embed(texts))
+        self.embed(texts, env=env, code=1, says="--output")
+
+    def test_what_cannot_be_shared(self):
+        self.embed("--shard", "0/2", code=1, says="can't be shared", stdin="a\n")
+        self.embed("--shard", "2/2", "--text", "x", code=1, says="from 0 to 1")
+
+
 class BadInput(EmbedTest):
     def test_bad_json_lines_are_named(self):
         for line, says in [("{", ":2"), ("[1]", "a JSON object is wanted"), ('{"txt": "a"}', 'no field "text"'),
