@@ -164,6 +164,9 @@ static int check(const struct el_index_wish *wish) {
     if ((adds || asks) && !wish->operand_count == !wish->vectors)
         return el_fail(EL_EINVAL, adds ? "`index add` takes either files and folders, or --vectors"
                                        : "`index query` takes either a question, or --vectors");
+    if (wish->vectors && wish->mode != EL_QUERY_VECTOR)
+        return el_fail(EL_EINVAL, "--mode %s takes a question, not --vectors",
+                       el_query_mode_name(wish->mode));
     if (!adds && wish->operand_count > (size_t)asks)
         return el_fail(EL_EINVAL, "\"%s\" is too much", wish->operands[asks]);
     return 0;
@@ -202,6 +205,8 @@ static int parse_flag(struct el_index_wish *wish, const char *flag, const char *
     if (el_streq(flag, "vectors")) wish->vectors = value;
     if (el_streq(flag, "shard")) wish->shard = value;
     if (el_streq(flag, "document")) wish->ids[wish->id_count++] = value;
+    if (el_streq(flag, "filter")) wish->filter = value;
+    if (el_streq(flag, "mode")) status = el_query_mode_parse(value, &wish->mode);
     if (el_streq(flag, "dim")) status = el_parse_i64(value, 1, EL_VECTOR_MAX_DIM, &wish->dim);
     if (el_streq(flag, "top")) status = el_parse_i64(value, 1, MOST_TOP, &wish->top);
     if (el_streq(flag, "max-file")) status = el_parse_bytes(value, &wish->max_file);
@@ -275,6 +280,8 @@ const struct el_verb el_verb_index = {
                                       {"shard", 0, "I/N",
                                        "add: take share I (from 0) of N; \"/N\": the launcher's"},
                                       {"top", 'k', "N", "query: how many results (default 10)"},
+                                      {"mode", 0, "MODE", "query: by vector, text (words) or hybrid (both)"},
+                                      {"filter", 0, "JSON", "query: documents whose metadata pass it"},
                                       {"document", 0, "ID", "delete: this document; may be repeated"},
                                       {"json", 0, NULL, "print JSON"},
                                       {0}},

@@ -38,12 +38,13 @@ static int put_beginning(const struct el_index_hit *hit, struct el_str *out) {
 static int put_text(const struct el_index_answer *answer, struct el_str *out) {
     for (size_t i = 0; i < answer->count; i++) {
         const struct el_index_hit *hit = &answer->hits[i];
-        EL_TRY(el_str_printf(out, "%6.3f  %s", (double)hit->score, hit->id));
+        EL_TRY(el_str_printf(out, "%7.4f  %s", (double)hit->score, hit->id));
         if (hit->part) EL_TRY(el_str_printf(out, " (part %" PRId64 ")", hit->part + 1));
         EL_TRY(el_str_putc(out, '\n'));
         if (hit->text) EL_TRY(put_beginning(hit, out));
     }
-    return answer->count ? 0 : el_str_puts(out, "nothing found: the index is empty\n");
+    if (answer->count) return 0;
+    return el_str_puts(out, "nothing found\n");
 }
 
 static int put_json(struct query *query, const struct el_index_answer *answer) {
@@ -60,7 +61,9 @@ static int print(struct query *query, struct el_index_answer *answer) {
 }
 
 static struct el_index_query question_of(const struct query *query) {
-    return (struct el_index_query){.k = query->wish->top ? (int)query->wish->top : DEFAULT_TOP,
+    return (struct el_index_query){.mode = query->wish->mode,
+                                   .filter = query->wish->filter,
+                                   .k = query->wish->top ? (int)query->wish->top : DEFAULT_TOP,
                                    .team = query->team};
 }
 
@@ -70,10 +73,12 @@ static int ask_text(const struct el_config *config, struct query *query) {
     struct el_index_answer answer;
     struct el_cmd_model model = {0};
     question.text = (struct el_text){text, strlen(text)};
-    if (!*name)
-        return el_fail(EL_EINVAL, "index %s has no model to embed a question: it takes --vectors",
+    const bool embeds = el_search_embeds(&question);
+    if (embeds && !*name)
+        return el_fail(EL_EINVAL,
+                       "index %s has no model to embed a question: it takes --vectors, or --mode text",
                        query->wish->name);
-    int status = el_cmd_model_open(config, name, NULL, &model);
+    int status = embeds ? el_cmd_model_open(config, name, NULL, &model) : 0;
     if (status == 0) status = el_search_query(query->index, model.embedder, &question, &answer);
     el_cmd_model_close(&model);
     return status < 0 ? status : print(query, &answer);

@@ -4,16 +4,32 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sqlite3.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "index/filter_sql.h"
 #include "index/index.h"
+#include "index/sql.h"
+#include "index/text_search.h"
+#include "index/words.h"
 
-enum { APPLICATION = 0x454C4958, VERSION = 1, BUSY_MS = 10000 }; // "ELIX"
+enum { APPLICATION = 0x454C4958, VERSION = 2, BUSY_MS = 10000 }; // "ELIX"
+
+#define CHUNKS                                                                             \
+    "CREATE TABLE chunks(chunk INTEGER PRIMARY KEY, row INTEGER NOT NULL UNIQUE,"          \
+    "  document INTEGER NOT NULL REFERENCES documents, part INTEGER NOT NULL, text TEXT);" \
+    "CREATE INDEX chunks_of_document ON chunks(document, row);"
+
+// The words of the chunks' texts, which are not kept twice: so FTS5 is to be told them again when they go.
+#define WORDS                                                                                         \
+    "CREATE VIRTUAL TABLE words USING fts5(text, content = '', tokenize = '" EL_WORDS_TOKENIZER "');" \
+    "CREATE TRIGGER chunk_comes AFTER INSERT ON chunks WHEN new.text IS NOT NULL BEGIN"               \
+    "  INSERT INTO words(rowid, text) VALUES(new.chunk, new.text); END;"                              \
+    "CREATE TRIGGER chunk_goes AFTER DELETE ON chunks WHEN old.text IS NOT NULL BEGIN"                \
+    "  INSERT INTO words(words, rowid, text) VALUES('delete', old.chunk, old.text); END;"
 
 static const char *const schema =
     "PRAGMA journal_mode = WAL;"
@@ -22,10 +38,17 @@ static const char *const schema =
     "  key BLOB NOT NULL);"
     "CREATE TABLE documents(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,"
     "  metadata TEXT);"
-    "CREATE TABLE chunks(row INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents,"
-    "  part INTEGER NOT NULL, text TEXT);"
-    "CREATE INDEX chunks_of_document ON chunks(document);"
-    "CREATE TABLE dead(row INTEGER PRIMARY KEY);";
+    "CREATE TABLE dead(row INTEGER PRIMARY KEY);" CHUNKS WORDS;
+
+// Version 1 had no words, and its chunks no number that compaction leaves alone.
+static const char *const upgrade = "BEGIN IMMEDIATE;"
+                                   "DROP INDEX chunks_of_document;"
+                                   "ALTER TABLE chunks RENAME TO chunks_1;" CHUNKS WORDS
+                                   "INSERT INTO chunks(row, document, part, text) SELECT row, document, "
+                                   "part, text FROM chunks_1 ORDER BY row;"
+                                   "DROP TABLE chunks_1;"
+                                   "PRAGMA user_version = 2;"
+                                   "COMMIT";
 
 enum statement {
     BEGIN_READ,
@@ -49,6 +72,7 @@ enum statement {
     EACH_DEAD,
     LOWER,
     FORGET_DEAD,
+    FIND_TEXT,
     STATEMENTS
 };
 
@@ -75,86 +99,29 @@ static const char *const sql[STATEMENTS] = {
     [EACH_DEAD] = "SELECT row FROM dead ORDER BY row",
     [LOWER] = "UPDATE chunks SET row = row - ?3 WHERE row BETWEEN ?1 AND ?1 + ?2 - 1",
     [FORGET_DEAD] = "DELETE FROM dead",
+    [FIND_TEXT] = "SELECT 1 FROM chunks WHERE text IS NOT NULL LIMIT 1",
 };
 
 struct el_documents {
-    char *path;
-    sqlite3 *db;
+    struct el_sql sql;
     sqlite3_stmt *statements[STATEMENTS]; // NULL until needed
 };
 
 // ---- statements ----
 
-static int fail_sql(sqlite3 *db, const char *path) {
-    const int code = sqlite3_errcode(db) & 0xff;
-    const int status = code == SQLITE_NOMEM                              ? EL_ENOMEM
-                       : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? EL_EFORMAT
-                       : code == SQLITE_BUSY                             ? EL_EBUSY
-                                                                         : EL_EIO;
-    return el_fail(status, "%s: %s", path, sqlite3_errmsg(db));
-}
-
-struct value {
-    int type;         // SQLITE_INTEGER, SQLITE_TEXT, SQLITE_BLOB or SQLITE_NULL
-    int64_t number;   // or
-    const void *data; // with
-    size_t size;
-};
-
-static struct value number(int64_t n) {
-    return (struct value){.type = SQLITE_INTEGER, .number = n};
-}
-
-static struct value text(const char *data, size_t size) {
-    return (struct value){.type = data ? SQLITE_TEXT : SQLITE_NULL, .data = data, .size = size};
-}
-
-static struct value string(const char *data) {
-    return text(data, data ? strlen(data) : 0);
-}
-
-static struct value blob(const void *data, size_t size) {
-    return (struct value){.type = SQLITE_BLOB, .data = data, .size = size};
-}
-
-static int bind(sqlite3_stmt *statement, int place, const struct value *value) {
-    switch (value->type) {
-    case SQLITE_INTEGER:
-        return sqlite3_bind_int64(statement, place, value->number);
-    case SQLITE_TEXT:
-        return sqlite3_bind_text64(statement, place, value->data, value->size, SQLITE_STATIC, SQLITE_UTF8);
-    case SQLITE_BLOB:
-        return sqlite3_bind_blob64(statement, place, value->data, value->size, SQLITE_STATIC);
-    default:
-        return sqlite3_bind_null(statement, place);
-    }
-}
-
-// 1 when the statement has a row, 0 when it is through.
-static int step(struct el_documents *documents, sqlite3_stmt *statement) {
-    const int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) return 1;
-    const int status = code == SQLITE_DONE ? 0 : fail_sql(documents->db, documents->path);
-    sqlite3_reset(statement);
-    return status;
-}
-
-// Starts a statement with its values: as step(). What the values point to must last until the last step.
-static int start(struct el_documents *documents, enum statement which, const struct value *values, int count,
-                 sqlite3_stmt **ret_statement) {
+// Starts a statement with its values: 1 when it has a row.
+static int start(struct el_documents *documents, enum statement which, const struct el_sql_value *values,
+                 size_t count, sqlite3_stmt **ret_statement) {
     sqlite3_stmt **statement = &documents->statements[which];
-    if (!*statement && sqlite3_prepare_v3(documents->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, statement,
-                                          NULL) != SQLITE_OK)
-        return fail_sql(documents->db, documents->path);
-    sqlite3_reset(*statement);
-    for (int i = 0; i < count; i++)
-        if (bind(*statement, i + 1, &values[i]) != SQLITE_OK) return fail_sql(documents->db, documents->path);
+    if (!*statement)
+        EL_TRY(el_sql_prepare(&documents->sql, sql[which], SQLITE_PREPARE_PERSISTENT, statement));
     *ret_statement = *statement;
-    return step(documents, *statement);
+    return el_sql_start(&documents->sql, *statement, values, count);
 }
 
 // For statements that have no rows.
-static int run(struct el_documents *documents, enum statement which, const struct value *values, int count) {
+static int run(struct el_documents *documents, enum statement which, const struct el_sql_value *values,
+               size_t count) {
     sqlite3_stmt *statement;
     const int status = start(documents, which, values, count, &statement);
     return status < 0 ? status : 0;
@@ -166,8 +133,8 @@ void el_documents_close(struct el_documents *documents) {
     if (!documents) return;
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(documents->statements[i]);
-    sqlite3_close(documents->db);
-    el_free(documents->path);
+    sqlite3_close(documents->sql.db);
+    el_free(documents->sql.path);
     el_free(documents);
 }
 
@@ -175,21 +142,17 @@ static void close_p(struct el_documents **documents) {
     el_documents_close(*documents);
 }
 
-static int execute(struct el_documents *documents, const char *what) {
-    return sqlite3_exec(documents->db, what, NULL, NULL, NULL) == SQLITE_OK
-               ? 0
-               : fail_sql(documents->db, documents->path);
-}
-
 static int open_database(const char *path, int flags, struct el_documents **ret_documents) {
     el_auto(close_p) struct el_documents *documents = NULL;
     EL_TRY(el_zalloc(1, sizeof *documents, &documents));
-    EL_TRY(el_strdup(path, &documents->path));
-    if (sqlite3_open_v2(path, &documents->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags, NULL) !=
-        SQLITE_OK)
-        return documents->db ? fail_sql(documents->db, path) : el_fail(EL_ENOMEM, "%s: no memory", path);
-    sqlite3_busy_timeout(documents->db, BUSY_MS);
-    EL_TRY(execute(documents, "PRAGMA synchronous = FULL")); // a commit is on the disk when it returns
+    EL_TRY(el_strdup(path, &documents->sql.path));
+    if (sqlite3_open_v2(path, &documents->sql.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags,
+                        NULL) != SQLITE_OK)
+        return documents->sql.db ? el_sql_fail(&documents->sql) : el_fail(EL_ENOMEM, "%s: no memory", path);
+    sqlite3_busy_timeout(documents->sql.db, BUSY_MS);
+    EL_TRY(el_words_register(&documents->sql));
+    // A commit is on the disk when it returns.
+    EL_TRY(el_sql_execute(&documents->sql, "PRAGMA synchronous = FULL"));
     *ret_documents = el_steal(documents);
     return 0;
 }
@@ -199,35 +162,48 @@ int el_documents_create(const char *path, const struct el_siphash_key *key) {
     struct el_siphash_key drawn;
     EL_TRY(el_siphash_draw_key(&drawn));
     EL_TRY(open_database(path, SQLITE_OPEN_CREATE, &documents));
-    EL_TRY(execute(documents, schema));
-    const struct value value = blob(key ? key : &drawn, sizeof drawn);
+    EL_TRY(el_sql_execute(&documents->sql, schema));
+    const struct el_sql_value value = el_sql_blob(key ? key : &drawn, sizeof drawn);
     EL_TRY(run(documents, MAKE_STATE, &value, 1));
-    return execute(documents, "PRAGMA application_id = 0x454C4958; PRAGMA user_version = 1; COMMIT");
+    return el_sql_execute(&documents->sql,
+                          "PRAGMA application_id = 0x454C4958; PRAGMA user_version = 2; COMMIT");
 }
 
 static int read_pragma(struct el_documents *documents, const char *what, int64_t *ret_value) {
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(documents->db, what, -1, &statement, NULL) != SQLITE_OK)
-        return fail_sql(documents->db, documents->path);
-    int status = step(documents, statement);
+    sqlite3_stmt *statement el_auto_statement = NULL;
+    EL_TRY(el_sql_prepare(&documents->sql, what, 0, &statement));
+    int status = el_sql_step(&documents->sql, statement);
     if (status > 0) *ret_value = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
     return status < 0 ? status : 0;
+}
+
+static int read_version(struct el_documents *documents, int64_t *ret_version) {
+    *ret_version = 0;
+    return read_pragma(documents, "PRAGMA user_version", ret_version);
 }
 
 int el_documents_open(const char *path, struct el_documents **ret_documents) {
     el_auto(close_p) struct el_documents *documents = NULL;
-    int64_t application = 0, version = 0;
+    int64_t application = 0, version;
     if (!el_path_exists(path)) return el_fail(EL_ENOENT, "%s is missing", path);
     EL_TRY(open_database(path, 0, &documents));
     EL_TRY(read_pragma(documents, "PRAGMA application_id", &application));
-    EL_TRY(read_pragma(documents, "PRAGMA user_version", &version));
+    EL_TRY(read_version(documents, &version));
     if (application != APPLICATION) return el_fail(EL_EFORMAT, "%s is no database of an index", path);
-    if (version != VERSION)
-        return el_fail(EL_EUNSUPPORTED, "%s has version %" PRId64 ", this program reads %d", path, version,
-                       VERSION);
+    if (version < 1 || version > VERSION)
+        return el_fail(EL_EUNSUPPORTED, "%s has version %" PRId64 ", this program reads up to %d", path,
+                       version, VERSION);
     *ret_documents = el_steal(documents);
     return 0;
+}
+
+int el_documents_upgrade(struct el_documents *documents) {
+    int64_t version;
+    EL_TRY(read_version(documents, &version));
+    if (version == VERSION) return 0;
+    int status = el_sql_execute(&documents->sql, upgrade);
+    el_documents_end(documents);
+    return status;
 }
 
 // ---- transactions ----
@@ -236,7 +212,7 @@ static int read_state(struct el_documents *documents, struct el_documents_state 
     sqlite3_stmt *statement;
     int status = start(documents, GET_STATE, NULL, 0, &statement);
     if (status < 0) return status;
-    if (status == 0) return el_fail(EL_EFORMAT, "%s: there is no state in it", documents->path);
+    if (status == 0) return el_fail(EL_EFORMAT, "%s: there is no state in it", documents->sql.path);
     *ret_state = (struct el_documents_state){.generation = sqlite3_column_int64(statement, 0),
                                              .rows = sqlite3_column_int64(statement, 1),
                                              .version = sqlite3_column_int64(statement, 2)};
@@ -252,8 +228,8 @@ int el_documents_begin(struct el_documents *documents, bool writes, struct el_do
 }
 
 int el_documents_commit(struct el_documents *documents, const struct el_documents_state *state) {
-    const struct value values[] = {number(state->generation), number(state->rows),
-                                   number(state->version + 1)};
+    const struct el_sql_value values[] = {el_sql_number(state->generation), el_sql_number(state->rows),
+                                          el_sql_number(state->version + 1)};
     EL_TRY(run(documents, SET_STATE, values, EL_COUNT(values)));
     return run(documents, COMMIT, NULL, 0);
 }
@@ -261,7 +237,8 @@ int el_documents_commit(struct el_documents *documents, const struct el_document
 void el_documents_end(struct el_documents *documents) {
     for (int i = 0; i < STATEMENTS; i++)
         if (documents->statements[i]) sqlite3_reset(documents->statements[i]);
-    if (!sqlite3_get_autocommit(documents->db)) sqlite3_exec(documents->db, "ROLLBACK", NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(documents->sql.db))
+        sqlite3_exec(documents->sql.db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 int el_documents_key(struct el_documents *documents, struct el_siphash_key *ret_key) {
@@ -269,7 +246,7 @@ int el_documents_key(struct el_documents *documents, struct el_siphash_key *ret_
     int status = start(documents, GET_KEY, NULL, 0, &statement);
     if (status < 0) return status;
     if (status == 0 || sqlite3_column_bytes(statement, 0) != sizeof *ret_key)
-        return el_fail(EL_EFORMAT, "%s: there is no key in it", documents->path);
+        return el_fail(EL_EFORMAT, "%s: there is no key in it", documents->sql.path);
     memcpy(ret_key, sqlite3_column_blob(statement, 0), sizeof *ret_key);
     sqlite3_reset(statement);
     return 0;
@@ -288,7 +265,7 @@ static struct el_hash128 hash_in(sqlite3_stmt *statement, int column) {
 static int find(struct el_documents *documents, const char *id, int64_t *ret_number,
                 struct el_hash128 *ret_hash) {
     sqlite3_stmt *statement;
-    const struct value value = string(id);
+    const struct el_sql_value value = el_sql_string(id);
     int status = start(documents, FIND, &value, 1, &statement);
     if (status <= 0) return status;
     *ret_number = sqlite3_column_int64(statement, 0);
@@ -307,7 +284,7 @@ int el_documents_remove(struct el_documents *documents, const char *id) {
     struct el_hash128 unused;
     int found = find(documents, id, &which, &unused);
     if (found <= 0) return found;
-    const struct value value = number(which);
+    const struct el_sql_value value = el_sql_number(which);
     EL_TRY(run(documents, KILL_CHUNKS, &value, 1));
     EL_TRY(run(documents, REMOVE_CHUNKS, &value, 1));
     EL_TRY(run(documents, REMOVE_DOCUMENT, &value, 1));
@@ -317,14 +294,16 @@ int el_documents_remove(struct el_documents *documents, const char *id) {
 int el_documents_put(struct el_documents *documents, const struct el_index_document *document,
                      int64_t first) {
     EL_TRY(el_documents_remove(documents, document->id));
-    const struct value values[] = {string(document->id), blob(&document->hash, sizeof document->hash),
-                                   string(document->metadata)};
+    const struct el_sql_value values[] = {el_sql_string(document->id),
+                                          el_sql_blob(&document->hash, sizeof document->hash),
+                                          el_sql_string(document->metadata)};
     EL_TRY(run(documents, ADD_DOCUMENT, values, EL_COUNT(values)));
-    const int64_t which = sqlite3_last_insert_rowid(documents->db);
+    const int64_t which = sqlite3_last_insert_rowid(documents->sql.db);
     for (int64_t i = 0; i < document->chunks; i++) {
         const struct el_text *chunk = document->texts ? &document->texts[i] : NULL;
-        const struct value row[] = {number(first + i), number(which), number(i),
-                                    text(chunk ? chunk->data : NULL, chunk ? chunk->length : 0)};
+        const struct el_sql_value row[] = {
+            el_sql_number(first + i), el_sql_number(which), el_sql_number(i),
+            el_sql_text(chunk ? chunk->data : NULL, chunk ? chunk->length : 0)};
         EL_TRY(run(documents, ADD_CHUNK, row, EL_COUNT(row)));
     }
     return 0;
@@ -332,7 +311,7 @@ int el_documents_put(struct el_documents *documents, const struct el_index_docum
 
 int el_documents_passage(struct el_documents *documents, int64_t row, struct el_passage *ret_passage) {
     sqlite3_stmt *statement;
-    const struct value value = number(row);
+    const struct el_sql_value value = el_sql_number(row);
     int status = start(documents, PASSAGE, &value, 1, &statement);
     if (status <= 0) return status;
     *ret_passage = (struct el_passage){.id = (const char *)sqlite3_column_text(statement, 0),
@@ -341,24 +320,24 @@ int el_documents_passage(struct el_documents *documents, int64_t row, struct el_
                                        .metadata = (const char *)sqlite3_column_text(statement, 3),
                                        .text_length = (size_t)sqlite3_column_bytes(statement, 2)};
     if (ret_passage->id) return 1; // the statement is reset when it is used again
-    return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->path);
+    return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->sql.path);
 }
 
 int el_documents_each(struct el_documents *documents, const char *prefix,
                       int (*visit)(void *context, const char *id), void *context) {
     sqlite3_stmt *statement;
-    const struct value value = string(prefix);
+    const struct el_sql_value value = el_sql_string(prefix);
     int status = start(documents, EACH, &value, 1, &statement);
     while (status > 0) {
         EL_TRY(visit(context, (const char *)sqlite3_column_text(statement, 0)));
-        status = step(documents, statement);
+        status = el_sql_step(&documents->sql, statement);
     }
     return status;
 }
 
 int el_documents_next(struct el_documents *documents, int64_t after, struct el_document_entry *ret_entry) {
     sqlite3_stmt *statement;
-    const struct value value = number(after);
+    const struct el_sql_value value = el_sql_number(after);
     int status = start(documents, NEXT, &value, 1, &statement);
     if (status <= 0) return status;
     *ret_entry = (struct el_document_entry){.number = sqlite3_column_int64(statement, 0),
@@ -366,20 +345,20 @@ int el_documents_next(struct el_documents *documents, int64_t after, struct el_d
                                             .metadata = (const char *)sqlite3_column_text(statement, 2),
                                             .hash = hash_in(statement, 3)};
     if (ret_entry->id) return 1; // the statement is reset when it is used again
-    return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->path);
+    return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->sql.path);
 }
 
 int el_documents_each_chunk(struct el_documents *documents, int64_t which,
                             int (*visit)(void *context, int64_t row, const struct el_text *text),
                             void *context) {
     sqlite3_stmt *statement;
-    const struct value value = number(which);
+    const struct el_sql_value value = el_sql_number(which);
     int status = start(documents, EACH_CHUNK, &value, 1, &statement);
     while (status > 0) {
         const struct el_text text = {(const char *)sqlite3_column_text(statement, 1),
                                      (size_t)sqlite3_column_bytes(statement, 1)};
         EL_TRY(visit(context, sqlite3_column_int64(statement, 0), text.data ? &text : NULL));
-        status = step(documents, statement);
+        status = el_sql_step(&documents->sql, statement);
     }
     return status;
 }
@@ -401,16 +380,69 @@ int el_documents_each_dead(struct el_documents *documents, int (*visit)(void *co
     int status = start(documents, EACH_DEAD, NULL, 0, &statement);
     while (status > 0) {
         EL_TRY(visit(context, sqlite3_column_int64(statement, 0)));
-        status = step(documents, statement);
+        status = el_sql_step(&documents->sql, statement);
     }
     return status;
 }
 
 int el_documents_lower(struct el_documents *documents, int64_t first, int64_t count, int64_t down) {
-    const struct value values[] = {number(first), number(count), number(down)};
+    const struct el_sql_value values[] = {el_sql_number(first), el_sql_number(count), el_sql_number(down)};
     return run(documents, LOWER, values, EL_COUNT(values));
 }
 
 int el_documents_forget_dead(struct el_documents *documents) {
     return run(documents, FORGET_DEAD, NULL, 0);
+}
+
+// ---- filters and text search ----
+
+static int each_passing(struct el_documents *documents, const struct el_filter_sql *filter,
+                        int (*visit)(void *context, int64_t row), void *context) {
+    sqlite3_stmt *statement el_auto_statement = NULL;
+    EL_TRY(el_sql_prepare(&documents->sql, filter->text.data, 0, &statement));
+    int status = el_sql_start(&documents->sql, statement, filter->values, filter->count);
+    while (status > 0) {
+        EL_TRY(visit(context, sqlite3_column_int64(statement, 0)));
+        status = el_sql_step(&documents->sql, statement);
+    }
+    return status;
+}
+
+int el_documents_each_passing(struct el_documents *documents, const struct el_filter *filter,
+                              int (*visit)(void *context, int64_t row), void *context) {
+    struct el_arena arena el_auto(el_arena_done);
+    struct el_filter_sql condition = {.arena = &arena};
+    el_arena_init(&arena);
+    int status =
+        el_str_puts(&condition.text, "SELECT row FROM documents JOIN chunks ON document = number WHERE ");
+    if (status == 0) status = el_filter_put_sql(filter, &condition);
+    if (status == 0) status = each_passing(documents, &condition, visit, context);
+    el_str_done(&condition.text);
+    return status;
+}
+
+// Why there is nothing to be found, where that is not for want of a word.
+static int check_texts(struct el_documents *documents) {
+    sqlite3_stmt *statement;
+    int status = start(documents, FIND_TEXT, NULL, 0, &statement);
+    if (status) return EL_MIN(status, 0);
+    return el_fail(EL_EUNSUPPORTED,
+                   "%s keeps no texts that could be searched: its documents are vectors alone",
+                   documents->sql.path);
+}
+
+int el_documents_match(struct el_documents *documents, const struct el_text *question,
+                       const uint64_t *allowed, int k, struct el_hit *ret_hits) {
+    int64_t version;
+    int count;
+    EL_TRY(read_version(documents, &version));
+    if (version < VERSION)
+        return el_fail(
+            EL_EUNSUPPORTED,
+            "%s was made before there was text search; whatever writes to the index brings it up to "
+            "date, as `eleanor index compact`",
+            documents->sql.path);
+    EL_TRY(el_text_search(&documents->sql, question, allowed, k, ret_hits, &count));
+    if (count == 0) EL_TRY(check_texts(documents));
+    return count;
 }

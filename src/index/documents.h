@@ -14,6 +14,8 @@
 
 #include "base/siphash.h"
 #include "eleanor/eleanor.h"
+#include "index/exact.h"
+#include "index/filter.h"
 
 struct el_documents;
 
@@ -30,6 +32,9 @@ int el_documents_create(const char *path, const struct el_siphash_key *key);
 // below.
 int el_documents_open(const char *path, struct el_documents **ret_documents);
 void el_documents_close(struct el_documents *documents);
+// Brings a database of an earlier version up to date, for whom may write. Those can be read as they are, save
+// that they have no text search.
+int el_documents_upgrade(struct el_documents *documents);
 
 // Sees the database as it is now, whatever others write meanwhile, until the end.
 int el_documents_begin(struct el_documents *documents, bool writes, struct el_documents_state *ret_state);
@@ -61,6 +66,14 @@ int el_documents_passage(struct el_documents *documents, int64_t row, struct el_
 // Calls `visit` with the id of each document that begins with `prefix`, in their order, until it is negative.
 int el_documents_each(struct el_documents *documents, const char *prefix,
                       int (*visit)(void *context, const char *id), void *context);
+// Calls `visit` with each row of the documents that pass a filter, until it is negative.
+int el_documents_each_passing(struct el_documents *documents, const struct el_filter *filter,
+                              int (*visit)(void *context, int64_t row), void *context);
+
+// The k rows whose texts answer a question best by their words (text_search.h): how many there are. `allowed`
+// is a bit per row, or NULL: all. EL_EUNSUPPORTED: there are no texts.
+int el_documents_match(struct el_documents *documents, const struct el_text *question,
+                       const uint64_t *allowed, int k, struct el_hit *ret_hits /* [k] */);
 
 // The document that came next after number `after`, which is at least 0: 1, or 0 when that was the last.
 struct el_document_entry {

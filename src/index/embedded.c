@@ -24,7 +24,7 @@ static void close_index(struct el_index *base) {
     el_documents_close(index->documents);
     if (index->lock >= 0) close(index->lock);
     pthread_mutex_destroy(&index->mutex);
-    el_free(index->allowed);
+    el_allowed_done(&index->allowed);
     el_free(index->folder);
     el_free(index);
 }
@@ -85,7 +85,7 @@ static int open_index(const char *folder, const char *url, bool writable, struct
     char *path el_auto_free = NULL;
     (void)url;
     EL_TRY(el_zalloc(1, sizeof *index, &index));
-    index->lock = index->version = index->generation = -1;
+    index->lock = index->allowed.version = index->generation = -1;
     pthread_mutex_init(&index->mutex, NULL);
     EL_TRY(el_strdup(folder, &index->folder));
     index->base.store = &el_embedded_store;
@@ -95,6 +95,7 @@ static int open_index(const char *folder, const char *url, bool writable, struct
     if (writable) EL_TRY(el_index_lock(folder, &index->lock));
     EL_TRY(el_path_join(folder, EL_INDEX_DOCUMENTS, &path));
     EL_TRY(el_documents_open(path, &index->documents));
+    if (writable) EL_TRY(el_documents_upgrade(index->documents));
     EL_TRY(read_first_state(index));
     *ret_index = &el_steal(index)->base;
     return 0;

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "index/allowed.h"
 #include "index/documents.h"
 #include "index/store.h"
 
@@ -17,8 +18,7 @@ struct el_embedded {
     struct el_documents *documents;
     struct el_vector_file *file;
     int64_t generation; // of `file`
-    int64_t version;    // of `allowed`; -1: it has not been made
-    uint64_t *allowed;  // a bit per row that counts, or NULL: all do
+    struct el_allowed allowed;
 };
 
 // What a call does within a transaction, under the mutex. One that writes sets *state to what is to hold

@@ -18,17 +18,36 @@ static const double ROUNDING = 0x1p-22;
 static const char *const metric_names[] = {
     [EL_METRIC_IP] = "ip", [EL_METRIC_COSINE] = "cosine", [EL_METRIC_L2] = "l2"};
 
+static const char *const mode_names[] = {
+    [EL_QUERY_VECTOR] = "vector", [EL_QUERY_TEXT] = "text", [EL_QUERY_HYBRID] = "hybrid"};
+
+// Its place among the names, or -1.
+static int find_name(const char *name, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (el_streq(name, names[i])) return (int)i;
+    return -1;
+}
+
 const char *el_metric_name(enum el_metric metric) {
     return metric_names[metric];
 }
 
 int el_metric_parse(const char *name, enum el_metric *ret_metric) {
-    for (size_t i = 0; i < EL_COUNT(metric_names); i++) {
-        if (!el_streq(name, metric_names[i])) continue;
-        *ret_metric = (enum el_metric)i;
-        return 0;
-    }
-    return el_fail(EL_EINVAL, "\"%.40s\" is no metric: cosine, ip or l2", name);
+    const int found = find_name(name, metric_names, EL_COUNT(metric_names));
+    if (found < 0) return el_fail(EL_EINVAL, "\"%.40s\" is no metric: cosine, ip or l2", name);
+    *ret_metric = (enum el_metric)found;
+    return 0;
+}
+
+const char *el_query_mode_name(enum el_query_mode mode) {
+    return mode_names[mode];
+}
+
+int el_query_mode_parse(const char *name, enum el_query_mode *ret_mode) {
+    const int found = find_name(name, mode_names, EL_COUNT(mode_names));
+    if (found < 0) return el_fail(EL_EINVAL, "\"%.40s\" is no mode: vector, text or hybrid", name);
+    *ret_mode = (enum el_query_mode)found;
+    return 0;
 }
 
 int el_index_create(const char *folder, const struct el_vector_facts *facts) {
@@ -155,7 +174,8 @@ int el_index_search(struct el_index *index, const struct el_index_query *query,
                     struct el_index_answer *ret_answer) {
     float *vector el_auto_free = NULL;
     struct el_index_query prepared = *query;
-    struct el_index_answer answer = {0};
+    struct el_index_answer answer = {.stats.mode = query->mode};
+    const uint64_t start = el_now_ns();
     if (query->k < 1) return el_fail(EL_EINVAL, "%d results can't be asked for; at least 1", query->k);
     if (query->mode != EL_QUERY_TEXT) {
         EL_TRY(el_alloc((size_t)index->facts.dim, sizeof *vector, &vector));
@@ -165,6 +185,7 @@ int el_index_search(struct el_index *index, const struct el_index_query *query,
     }
     el_arena_init(&answer.arena);
     int status = index->store->search(index, &prepared, &answer);
+    answer.stats.ms = (double)(el_now_ns() - start) / 1e6;
     if (status < 0)
         el_index_answer_done(&answer);
     else

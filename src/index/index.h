@@ -76,20 +76,33 @@ int el_index_each(struct el_index *index, const char *prefix, int (*visit)(void 
                   void *context);
 
 struct el_index_hit {
-    float score;          // larger is nearer: inner product, cosine, minus the squared distance
+    float score;          // larger is better: inner product, cosine, minus the squared distance; BM25;
+                          // a sum of reciprocal ranks
     const char *id;       // of the document
     int64_t part;         // chunk of it, from 0
     const char *text;     // of the chunk, or NULL
     size_t text_length;   // bytes
     const char *metadata; // of the document, or NULL
 };
+
+// By nearness of vectors, by words (BM25), or by both, fused by rank.
+enum el_query_mode { EL_QUERY_VECTOR, EL_QUERY_TEXT, EL_QUERY_HYBRID };
+// "vector", "text", "hybrid"; EL_EINVAL says what there is.
+const char *el_query_mode_name(enum el_query_mode mode);
+int el_query_mode_parse(const char *name, enum el_query_mode *ret_mode);
+
+struct el_query_stats {
+    enum el_query_mode mode;
+    int64_t rows; // that were searched: those that count and pass the filter
+    double ms;    // that the search took
+};
 struct el_index_answer {
     struct el_index_hit *hits; // best first
     size_t count;              // k, or all there are
-    struct el_arena arena;     // holds all of it
+    struct el_query_stats stats;
+    struct el_arena arena; // holds all of it
 };
 
-enum el_query_mode { EL_QUERY_VECTOR, EL_QUERY_TEXT, EL_QUERY_HYBRID };
 struct el_index_query {
     enum el_query_mode mode;
     const float *vector; // [dim]; for vector and hybrid
@@ -100,7 +113,7 @@ struct el_index_query {
     struct el_team *team; // or NULL: the caller's thread alone
 };
 // The k chunks that answer a query best. EL_EINVAL: k < 1, or a vector as el_index_put refuses them.
-// EL_EUNSUPPORTED: what this index can't do.
+// EL_EUNSUPPORTED: what this index can't do, as to search texts that it does not keep.
 int el_index_search(struct el_index *index, const struct el_index_query *query,
                     struct el_index_answer *ret_answer);
 void el_index_answer_done(struct el_index_answer *answer);

@@ -1,42 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// A search: the nearest rows that count, and what the documents say of them, in one transaction.
+// A search: the nearest rows that count, by vectors, words or both, and what the documents say of them, in
+// one transaction.
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "index/embedded.h"
-
-struct forbidding {
-    uint64_t *allowed; // made at the first dead row
-    int64_t rows;
-};
-
-static int forbid(void *context, int64_t row) {
-    struct forbidding *forbidding = context;
-    const size_t words = (size_t)(forbidding->rows + 63) / 64;
-    if (!forbidding->allowed) {
-        EL_TRY(el_alloc(words, sizeof *forbidding->allowed, &forbidding->allowed));
-        memset(forbidding->allowed, 0xff, words * sizeof *forbidding->allowed);
-    }
-    if (row >= 0 && row < forbidding->rows) forbidding->allowed[row / 64] &= ~(UINT64_C(1) << row % 64);
-    return 0;
-}
-
-// Makes index->allowed what the dead rows of `state` leave.
-static int update_allowed(struct el_embedded *index, const struct el_documents_state *state) {
-    if (index->version == state->version) return 0;
-    struct forbidding forbidding = {.rows = state->rows};
-    int status = el_documents_each_dead(index->documents, forbid, &forbidding);
-    el_free(index->allowed);
-    index->allowed = forbidding.allowed;
-    index->version = status < 0 ? -1 : state->version;
-    return status;
-}
+#include "index/fuse.h"
 
 struct searching {
     const struct el_index_query *query;
     struct el_index_answer *answer;
+    int64_t rows; // that count
 };
 
 static int keep_text(struct el_arena *arena, const char *text, size_t length, const char **ret_text) {
@@ -69,31 +45,74 @@ static int tell(struct el_embedded *index, const struct el_hit *hit, struct el_i
     return 0;
 }
 
+// ---- the three modes ----
+
+// What a mode finds, best first.
+struct found {
+    struct el_hit *hits; // [k]
+    int count;
+};
+
+static int search_vectors(struct el_embedded *index, const struct searching *searching, int k,
+                          struct found *found) {
+    const struct el_vector_set set = {.dim = index->base.facts.dim,
+                                      .metric = index->base.facts.metric,
+                                      .count = searching->rows,
+                                      .rows = el_vector_file_rows(index->file),
+                                      .allowed = index->allowed.rows};
+    EL_TRY(el_search_exact(&set, searching->query->vector, 1, k, searching->query->team, found->hits));
+    while (found->count < k && found->hits[found->count].row >= 0)
+        found->count++;
+    return 0;
+}
+
+static int search_texts(struct el_embedded *index, const struct searching *searching, int k,
+                        struct found *found) {
+    int count =
+        el_documents_match(index->documents, &searching->query->text, index->allowed.rows, k, found->hits);
+    found->count = EL_MAX(count, 0);
+    return EL_MIN(count, 0);
+}
+
+// Both lists go deeper than k, for what is second in each may be the best of all.
+static int search_both(struct el_embedded *index, const struct searching *searching, int k,
+                       struct found *found) {
+    enum { DEPTH = 100 };
+    const int depth = (int)EL_MIN(EL_MAX(k, DEPTH), searching->rows);
+    struct el_hit *hits el_auto_free = NULL;
+    EL_TRY(el_alloc(2 * (size_t)depth, sizeof *hits, &hits));
+    struct found vectors = {.hits = hits}, texts = {.hits = hits + depth};
+    EL_TRY(search_vectors(index, searching, depth, &vectors));
+    EL_TRY(search_texts(index, searching, depth, &texts));
+    return el_fuse(&(struct el_ranking){vectors.hits, vectors.count},
+                   &(struct el_ranking){texts.hits, texts.count}, k, found->hits, &found->count);
+}
+
+typedef int search_mode(struct el_embedded *index, const struct searching *searching, int k,
+                        struct found *found);
+static search_mode *const modes[] = {
+    [EL_QUERY_VECTOR] = search_vectors, [EL_QUERY_TEXT] = search_texts, [EL_QUERY_HYBRID] = search_both};
+
 static int search(struct el_embedded *index, struct el_documents_state *state, void *context) {
-    const struct searching *searching = context;
+    struct searching *searching = context;
     struct el_index_answer *answer = searching->answer;
     const int k = (int)EL_MIN(searching->query->k, state->rows);
     struct el_hit *hits el_auto_free = NULL;
+    EL_TRY(el_allowed_update(&index->allowed, index->documents, state, searching->query->filter));
+    answer->stats.rows = index->allowed.count;
     if (k == 0) return 0;
-    EL_TRY(update_allowed(index, state));
+    searching->rows = state->rows;
     EL_TRY(el_alloc((size_t)k, sizeof *hits, &hits));
     EL_TRY(el_arena_alloc(&answer->arena, (size_t)k, sizeof *answer->hits, &answer->hits));
-    const struct el_vector_set set = {.dim = index->base.facts.dim,
-                                      .metric = index->base.facts.metric,
-                                      .count = state->rows,
-                                      .rows = el_vector_file_rows(index->file),
-                                      .allowed = index->allowed};
-    EL_TRY(el_search_exact(&set, searching->query->vector, 1, k, searching->query->team, hits));
-    for (int i = 0; i < k && hits[i].row >= 0; i++)
+    struct found found = {.hits = hits};
+    EL_TRY(modes[searching->query->mode](index, searching, k, &found));
+    for (int i = 0; i < found.count; i++)
         EL_TRY(tell(index, &hits[i], answer));
     return 0;
 }
 
 int el_embedded_search(struct el_index *index, const struct el_index_query *query,
                        struct el_index_answer *answer) {
-    if (query->mode != EL_QUERY_VECTOR)
-        return el_fail(EL_EUNSUPPORTED, "indexes are searched by vector only");
-    if (query->filter) return el_fail(EL_EUNSUPPORTED, "searches have no filters");
     struct searching searching = {.query = query, .answer = answer};
     return el_embedded_transact(index, false, search, &searching);
 }

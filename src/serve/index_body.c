@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "index/filter.h"
 #include "serve/member.h"
 
 static int missing(struct el_fault *fault, const char *key) {
@@ -181,6 +182,42 @@ void el_add_body_done(struct el_add_body *body) {
 
 // ---- query ----
 
+static int read_mode(const json_t *root, enum el_query_mode *ret_mode, struct el_fault *fault) {
+    const char *given;
+    EL_TRY(el_member_string(root, "mode", &given, fault));
+    *ret_mode = EL_QUERY_VECTOR;
+    if (!given || el_query_mode_parse(given, ret_mode) == 0) return 0;
+    return el_fault_from_status(fault, EL_EINVAL, "mode");
+}
+
+// By vector: a text, which is embedded, or a vector; by text: a text; hybrid: a text, and it may have its
+// vector.
+static int check_question(enum el_query_mode mode, const json_t *text, const json_t *vector,
+                          struct el_fault *fault) {
+    if (mode == EL_QUERY_VECTOR && !text == !vector)
+        return el_fault_set(fault, EL_FAULT_MISSING_PARAMETER, "text",
+                            "either \"text\" or \"vector\" is wanted");
+    if (mode != EL_QUERY_VECTOR && !text) return missing(fault, "text");
+    if (mode == EL_QUERY_TEXT && vector)
+        return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "vector",
+                            "\"mode\" is \"text\": that takes no vector");
+    return text && !json_is_string(text) ? el_member_wrong_type(fault, "text", "a string") : 0;
+}
+
+static int read_filter(struct el_query_body *body, struct el_fault *fault) {
+    struct el_arena arena el_auto(el_arena_done);
+    const struct el_filter *unused;
+    const json_t *filter = el_member(body->root, "filter");
+    el_arena_init(&arena);
+    if (!filter) return 0;
+    if (!json_is_object(filter)) return el_member_wrong_type(fault, "filter", "an object");
+    if (json_dump_callback(filter, append, &body->filter, JSON_COMPACT) < 0)
+        return no_memory(fault, el_fail(EL_ENOMEM, "no memory for a filter"));
+    body->query.filter = body->filter.data;
+    int status = el_filter_parse(body->filter.data, &arena, &unused);
+    return status < 0 ? el_fault_from_status(fault, status, "filter") : 0;
+}
+
 int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_query_body *ret_body,
                         struct el_fault *fault) {
     enum { OTHER_VALUES = 1024 };
@@ -192,10 +229,9 @@ int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_que
     EL_TRY(el_member_whole(body->root, "k", 1, EL_QUERY_MOST, EL_QUERY_DEFAULT, &k, fault));
     body->query.k = (int)k;
     const json_t *text = json_object_get(body->root, "text"), *vector = json_object_get(body->root, "vector");
-    if (!text == !vector)
-        return el_fault_set(fault, EL_FAULT_MISSING_PARAMETER, "text",
-                            "either \"text\" or \"vector\" is wanted");
-    if (text && !json_is_string(text)) return el_member_wrong_type(fault, "text", "a string");
+    EL_TRY(read_mode(body->root, &body->query.mode, fault));
+    EL_TRY(check_question(body->query.mode, text, vector, fault));
+    EL_TRY(read_filter(body, fault));
     body->query.text = (struct el_text){json_string_value(text), json_string_length(text)};
     if (!vector) return 0;
     EL_TRY(no_memory(fault, el_alloc((size_t)dim, sizeof *body->vector, &body->vector)));
@@ -206,5 +242,6 @@ int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_que
 void el_query_body_done(struct el_query_body *body) {
     json_decref(body->root);
     el_free(body->vector);
+    el_str_done(&body->filter);
     *body = (struct el_query_body){0};
 }

@@ -43,7 +43,8 @@ void el_add_body_done(struct el_add_body *body);
 struct el_query_body {
     json_t *root;
     float *vector;               // [dim], or NULL
-    struct el_index_query query; // its text's data NULL: the vector is given
+    struct el_str filter;        // its text, or empty
+    struct el_index_query query; // with a vector, a text or, hybrid, maybe both; text.data NULL: none
 };
 int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_query_body *ret_body,
                         struct el_fault *fault);

@@ -34,5 +34,6 @@ int el_index_put_answer(struct el_str *out, const char *name, const struct el_in
         if (i) EL_TRY(el_str_putc(out, ','));
         EL_TRY(put_hit(out, &answer->hits[i]));
     }
-    return el_str_puts(out, "]}");
+    return el_str_printf(out, "],\"stats\":{\"mode\":\"%s\",\"rows\":%" PRId64 ",\"ms\":%.3f}}",
+                         el_query_mode_name(answer->stats.mode), answer->stats.rows, answer->stats.ms);
 }

@@ -20,10 +20,11 @@ enum { QUEUE_RETRY_MS = 1000, LOADING_RETRY_MS = 1000 };
 
 typedef int index_job(struct el_exchange *exchange, const char *name);
 
-// What went wrong within an index. EL_EINVAL: vectors that this one can't take; EL_EBUSY: the model's queue.
+// What went wrong within an index. EL_EINVAL: vectors that this one can't take; EL_EUNSUPPORTED: a search
+// that it has nothing for; EL_EBUSY: the model's queue.
 static int fail(struct el_exchange *exchange, int status, const char *param) {
     el_fault_from_status(&exchange->fault, status, param);
-    if (status == EL_EINVAL) exchange->fault.kind = EL_FAULT_INDEX_MISMATCH;
+    if (status == EL_EINVAL || status == EL_EUNSUPPORTED) exchange->fault.kind = EL_FAULT_INDEX_MISMATCH;
     if (status == EL_EIO) exchange->fault.kind = EL_FAULT_STORAGE_FAILED;
     if (status == EL_ECHECKSUM || status == EL_EFORMAT) exchange->fault.kind = EL_FAULT_INDEX_DAMAGED;
     if (status == EL_EBUSY) exchange->fault.retry_ms = QUEUE_RETRY_MS;
@@ -318,17 +319,13 @@ void el_handle_list_indexes(struct el_exchange *exchange) {
 
 static int answer(struct el_exchange *exchange, struct el_index *index, const struct el_query_body *body,
                   struct el_index_answer *ret_answer) {
-    struct el_embedder *embedder;
+    struct el_embedder *embedder = NULL;
     struct el_index_query query = body->query;
     int status = el_open_indexes_team(&exchange->server->indexes, &query.team);
     if (status < 0) return fail(exchange, status, NULL);
-    if (query.vector) {
-        status = el_index_search(index, &query, ret_answer);
-        return status < 0 ? fail(exchange, status, "vector") : 0;
-    }
-    EL_TRY(embedder_of(exchange, index, &embedder));
+    if (el_search_embeds(&query)) EL_TRY(embedder_of(exchange, index, &embedder));
     status = el_search_query(index, embedder, &query, ret_answer);
-    return status < 0 ? fail(exchange, status, "text") : 0;
+    return status < 0 ? fail(exchange, status, query.vector ? "vector" : "text") : 0;
 }
 
 static int query_by(struct el_exchange *exchange, struct el_index *index, const char *name,

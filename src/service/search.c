@@ -192,10 +192,15 @@ int el_search_add(struct el_index *index, struct el_embedder *embedder,
     return status;
 }
 
+bool el_search_embeds(const struct el_index_query *query) {
+    return query->mode != EL_QUERY_TEXT && !query->vector;
+}
+
 int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_index_query *query,
                     struct el_index_answer *ret_answer) {
     float *vector el_auto_free = NULL;
     struct el_index_query embedded = *query;
+    if (!el_search_embeds(query)) return el_index_search(index, query, ret_answer);
     EL_TRY(check_dim(index, embedder));
     EL_TRY(el_alloc((size_t)el_embedder_dim(embedder), sizeof *vector, &vector));
     EL_TRY(embed(embedder, query_prompts, &query->text, 1, vector));
