@@ -61,6 +61,36 @@ class Indexes(IndexesTest):
             {"id": "b", "part": 0, "score": -0.25, "text": "told", "metadata": None},
             {"id": "a", "part": 0, "score": -5, "text": None, "metadata": None}])
 
+    def test_words_and_both(self):
+        self.create(dim=2, metric="ip")
+        self.add([{"id": "far", "text": "plum plum", "vector": [1, 0]}, {"id": "near", "text": "pear", "vector": [9, 0]},
+                  {"id": "second", "text": "plum and other words", "vector": [8, 0]}])
+
+        def ids(**body):
+            answer = self.done(self.post(self.index + "/query", body))
+            self.assertEqual((answer["stats"]["mode"], answer["stats"]["rows"]), (body.get("mode", "vector"), 3))
+            self.assertGreater(answer["stats"]["ms"], 0)
+            return [result["id"] for result in answer["results"]]
+        self.assertEqual(ids(vector=[1, 0]), ["near", "second", "far"])
+        self.assertEqual(ids(text="a plum?", mode="text"), ["far", "second"])  # the index has no model
+        self.assertEqual(ids(text="plum", vector=[1, 0], mode="hybrid"), ["far", "second", "near"])
+        self.assertEqual(ids(text='"plum OR *(', mode="text", k=1), ["far"])
+
+    def test_filters(self):
+        self.create()
+        self.add([{"id": text, "text": text, "metadata": {"n": i, "tags": ["all", text[0]], "of": {"words": len(text.split())}}}
+                  for i, text in enumerate(TEXTS)])
+        for mode in ("vector", "text", "hybrid"):
+            def ids(filter_):
+                answer = self.done(self.post(self.index + "/query", {"text": " ".join(TEXTS), "mode": mode, "filter": filter_}))
+                self.assertEqual(answer["stats"]["rows"], len(answer["results"]))
+                return sorted(TEXTS.index(result["id"]) for result in answer["results"])
+            self.assertEqual(ids({}), [0, 1, 2, 3])
+            self.assertEqual(ids({"n": {"$gte": 1, "$ne": 2}}), [1, 3])
+            self.assertEqual(ids({"tags": "t", "of.words": {"$lt": 5}}), [3])
+            self.assertEqual(ids({"$or": [{"tags": {"$in": ["a", "h"]}}, {"n": 0}]}), [0, 1, 2])
+            self.assertEqual(ids({"n": "0 OR 1=1"}), [])
+
     def test_the_command_line_and_the_server_share_an_index(self):
         name = self.create()["name"]
         self.add([{"id": "a", "text": "one"}])
@@ -152,6 +182,19 @@ class Refusals(IndexesTest):
                                   ({"vector": [1, 0], "k": 0}, "invalid_value", "k"),
                                   ({"vector": [1, 0], "k": 10001}, "invalid_value", "k")):
             self.refuse(path, body, 400, code, param)
+        for body, code, param in (({"text": "a", "mode": "words"}, "invalid_value", "mode"),
+                                  ({"text": "a", "mode": 1}, "invalid_type", "mode"),
+                                  ({"vector": [1, 0], "mode": "text"}, "missing_required_parameter", "text"),
+                                  ({"vector": [1, 0], "mode": "hybrid"}, "missing_required_parameter", "text"),
+                                  ({"text": "a", "vector": [1, 0], "mode": "text"}, "invalid_value", "vector"),
+                                  ({"vector": [1, 0], "filter": []}, "invalid_type", "filter"),
+                                  ({"vector": [1, 0], "filter": {"a": {"$gtt": 1}}}, "invalid_value", "filter"),
+                                  ({"vector": [1, 0], "filter": {"a' OR '1'='1\"": 1}}, "invalid_value", "filter")):
+            self.refuse(path, body, 400, code, param)
+        self.add([{"id": "a", "vector": [1, 0]}])
+        message = self.refuse(path, {"text": "a", "mode": "text"}, 409, "index_mismatch", "text")
+        self.assertIn("keeps no texts", message)
+        self.refuse(path, {"text": "a", "mode": "hybrid"}, 409, "index_mismatch", "text")  # and no model
         for body, param in (({"vector": [1]}, "vector"), ({"vector": [0, 0]}, "vector"), ({"text": "a"}, "text")):
             self.refuse(path, body, 409, "index_mismatch", param)
 

@@ -23,7 +23,7 @@ class Files(IndexTest):
         self.assertLess(other["score"], 0.999)
         self.assertEqual(self.found(DOGS, "-k", "1"), ["dogs.md"])
         text = self.index("query", "docs", DOGS)
-        self.assertRegex(text, r"^ 1\.000  /.*/tree/sub/dogs\.md\n +a dog and")
+        self.assertRegex(text, r"^ 1\.0000  /.*/tree/sub/dogs\.md\n +a dog and")
 
     def test_a_second_run_touches_nothing(self):
         tree = self.tree(cats_txt=CATS, dogs_txt=DOGS)
