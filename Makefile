@@ -107,8 +107,12 @@ bench-batch: all ## the batcher: single texts against bulk, skewed lengths, a qu
 	@$(BUILD)/bench_batch "$(MODEL)" $(STS)
 
 .PHONY: bench-serve
-bench-serve: all ## HTTP at 1, 64 and 1,000 connections, and overload
+bench-serve: all ## HTTP at 1, 64 and 1,000 connections
 	@$(BUILD)/bench_serve "$(MODEL)" $(STS)
+
+.PHONY: bench-overload
+bench-overload: all ## HTTP at ten times what the server can do
+	@$(BUILD)/bench_overload "$(MODEL)" $(STS)
 
 .PHONY: format
 format: ## format the C files in place

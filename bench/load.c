@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The load generator.
+// The load generator. Two kinds of clients share the connections: those who send when the clock says so (or,
+// without a rate, when they have their answer), and the obedient, who after a 429 wait as long as they were
+// told.
 #include "load.h"
 
 #include <arpa/inet.h>
@@ -18,7 +20,7 @@
 #include "base/sort.h"
 #include "base/thread.h"
 
-enum { EVENTS = 256, ANSWER_BYTES = 16384, TICK_MS = 1 };
+enum { EVENTS = 256, ANSWER_BYTES = 32768, TICK_MS = 1, SLICE_NS = 100000 };
 
 struct connection {
     int fd;
@@ -26,7 +28,10 @@ struct connection {
     uint64_t sent_ns;
     size_t received; // bytes in `answer`
     struct connection *next_free;
-    char answer[ANSWER_BYTES];
+    char *answer;    // [ANSWER_BYTES]
+    uint64_t due_ns; // of an obedient one: when it may send
+    bool told;       // it was refused, and comes back when it was told to
+    bool obedient;
 };
 
 struct samples {
@@ -36,8 +41,9 @@ struct samples {
 
 struct load {
     const struct load_plan *plan;
-    struct connection *connections;
-    struct connection *free;
+    struct connection *connections; // the obedient are the first
+    char *answers;                  // [connections][ANSWER_BYTES]
+    struct connection *free;        // without the obedient
     int epoll_fd;
     size_t next_request;
     uint64_t counted_from_ns;
@@ -61,6 +67,13 @@ static struct load_latency summarise(struct samples *samples) {
 
 // ---- connections ----
 
+static void set_free(struct load *load, struct connection *connection) {
+    connection->request = NULL;
+    if (connection->obedient) return;
+    connection->next_free = load->free;
+    load->free = connection;
+}
+
 static int dial(struct load *load, struct connection *connection) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)load->plan->port)};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
@@ -71,24 +84,20 @@ static int dial(struct load *load, struct connection *connection) {
         return el_fail(EL_ENET, "cannot connect to port %d: %s", load->plan->port, strerror(errno));
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event);
-    connection->next_free = load->free;
-    load->free = connection;
+    set_free(load, connection);
     return 0;
 }
 
 static int reconnect(struct load *load, struct connection *connection) {
     load->result.errors++;
     close(connection->fd);
-    connection->request = NULL;
+    connection->told = false;
     return dial(load, connection);
 }
 
-// Sends the next request on a free connection.
-static int send_next(struct load *load) {
-    struct connection *connection = load->free;
+static int send_next(struct load *load, struct connection *connection) {
     const struct load_request *request =
         &load->plan->requests[load->next_request++ % load->plan->request_count];
-    load->free = connection->next_free;
     connection->request = request;
     connection->received = 0;
     connection->sent_ns = el_now_ns();
@@ -99,24 +108,38 @@ static int send_next(struct load *load) {
 
 // ---- answers ----
 
-// Bytes of the whole answer, or 0 while its header is not complete.
-static size_t answer_size(const struct connection *connection) {
-    static const char field[] = "Content-Length: ";
-    const char *end = memmem(connection->answer, connection->received, "\r\n\r\n", 4);
-    const char *length =
-        end ? memmem(connection->answer, (size_t)(end - connection->answer), field, sizeof field - 1) : NULL;
-    if (!length) return 0;
-    return (size_t)(end - connection->answer) + 4 + strtoul(length + sizeof field - 1, NULL, 10);
+// The number in a field of the answer's header, whose end is given; 0 when it is not there.
+static size_t number_in(const struct connection *connection, const char *end, const char *field) {
+    const char *found = memmem(connection->answer, (size_t)(end - connection->answer), field, strlen(field));
+    return found ? strtoul(found + strlen(field), NULL, 10) : 0;
 }
 
-static int count_answer(struct load *load, struct connection *connection) {
+// Bytes of the header, or 0 while it is not complete.
+static size_t header_size(const struct connection *connection) {
+    const char *end = memmem(connection->answer, connection->received, "\r\n\r\n", 4);
+    return end ? (size_t)(end - connection->answer) + 4 : 0;
+}
+
+static void note_refusal(struct connection *connection, size_t header, uint64_t now) {
+    connection->told = true;
+    connection->due_ns =
+        now + number_in(connection, connection->answer + header, "retry-after-ms: ") * 1000000;
+}
+
+static bool has_status(const struct connection *connection, const char *status) {
+    return memcmp(connection->answer + sizeof "HTTP/1.1", status, 3) == 0;
+}
+
+static int count_answer(struct load *load, const struct connection *connection, uint64_t now) {
     const struct load_request *request = connection->request;
-    const uint64_t now = el_now_ns();
     const double seconds = (double)(now - connection->sent_ns) * 1e-9;
-    const char *status = connection->answer + sizeof "HTTP/1.1";
     if (now < load->counted_from_ns) return 0;
-    if (memcmp(status, "429", 3) == 0) return keep(&load->refused, seconds);
-    if (memcmp(status, "200", 3) != 0) {
+    if (connection->obedient) {
+        load->result.came_back += connection->told;
+        load->result.let_in += connection->told && has_status(connection, "200");
+    }
+    if (has_status(connection, "429")) return keep(&load->refused, seconds);
+    if (!has_status(connection, "200")) {
         load->result.errors++;
         return 0;
     }
@@ -130,29 +153,42 @@ static int receive(struct load *load, struct connection *connection) {
                        ANSWER_BYTES - connection->received, 0);
     if (got <= 0) return reconnect(load, connection);
     connection->received += (size_t)got;
-    size_t size = answer_size(connection);
+    const size_t header = header_size(connection);
+    if (header == 0) return 0;
+    const size_t size = header + number_in(connection, connection->answer + header, "Content-Length: ");
     if (size > ANSWER_BYTES) return el_fail(EL_ETOOBIG, "an answer of %zu bytes", size);
-    if (size == 0 || connection->received < size) return 0;
-    EL_TRY(count_answer(load, connection));
-    connection->request = NULL;
-    connection->next_free = load->free;
-    load->free = connection;
+    if (connection->received < size) return 0;
+    const uint64_t now = el_now_ns();
+    EL_TRY(count_answer(load, connection, now));
+    connection->told = false;
+    connection->due_ns = 0;
+    if (has_status(connection, "429")) note_refusal(connection, header, now);
+    set_free(load, connection);
     return 0;
 }
 
 // ---- the run ----
 
+static int send_free(struct load *load) {
+    struct connection *connection = load->free;
+    load->free = connection->next_free;
+    return send_next(load, connection);
+}
+
 // Sends what is due: everything that is free in a closed loop, else as the clock says.
 static int send_due(struct load *load, uint64_t began, uint64_t now, uint64_t *sent) {
+    for (int i = 0; i < load->plan->obedient; i++)
+        if (!load->connections[i].request && load->connections[i].due_ns <= now)
+            EL_TRY(send_next(load, &load->connections[i]));
     if (load->plan->rate <= 0) {
         while (load->free)
-            EL_TRY(send_next(load));
+            EL_TRY(send_free(load));
         return 0;
     }
     const uint64_t due = (uint64_t)((double)(now - began) * 1e-9 * load->plan->rate);
     for (; *sent < due; ++*sent) {
         if (load->free)
-            EL_TRY(send_next(load));
+            EL_TRY(send_free(load));
         else if (now >= load->counted_from_ns)
             load->result.unsent++;
     }
@@ -164,6 +200,7 @@ static int run(struct load *load) {
     const uint64_t began = el_now_ns();
     const uint64_t end = began + (uint64_t)((load->plan->warmup_s + load->plan->seconds) * 1e9);
     uint64_t sent = 0;
+    el_thread_slice(SLICE_NS); // so that its own wait for a processor is not measured
     load->counted_from_ns = began + (uint64_t)(load->plan->warmup_s * 1e9);
     for (uint64_t now; (now = el_now_ns()) < end;) {
         EL_TRY(send_due(load, began, now, &sent));
@@ -179,19 +216,28 @@ static int run(struct load *load) {
     return 0;
 }
 
+static int dial_all(struct load *load) {
+    const size_t count = (size_t)load->plan->connections;
+    EL_TRY(el_zalloc(count, sizeof *load->connections, &load->connections));
+    EL_TRY(el_alloc(count, ANSWER_BYTES, &load->answers));
+    for (size_t i = 0; i < count; i++) {
+        load->connections[i].answer = load->answers + i * ANSWER_BYTES;
+        load->connections[i].obedient = i < (size_t)load->plan->obedient;
+        EL_TRY(dial(load, &load->connections[i]));
+    }
+    return 0;
+}
+
 int load_run(const struct load_plan *plan, struct load_result *ret_result) {
-    struct load load = {.plan = plan};
-    int status = el_zalloc((size_t)plan->connections, sizeof *load.connections, &load.connections);
-    if (status < 0) return status;
-    load.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    for (int i = 0; i < plan->connections && status == 0; i++)
-        status = dial(&load, &load.connections[i]);
+    struct load load = {.plan = plan, .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    int status = dial_all(&load);
     if (status == 0) status = run(&load);
-    for (int i = 0; i < plan->connections; i++)
+    for (int i = 0; load.connections && i < plan->connections; i++)
         if (load.connections[i].fd > 0) close(load.connections[i].fd);
     close(load.epoll_fd);
     if (status == 0) *ret_result = load.result;
     el_free(load.connections);
+    el_free(load.answers);
     el_free(load.accepted.seconds);
     el_free(load.refused.seconds);
     return status;

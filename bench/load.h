@@ -18,7 +18,9 @@ struct load_plan {
     int port; // of 127.0.0.1
     int connections;
     double warmup_s, seconds; // the warm-up is not counted
-    double rate; // requests a second, sent when due; 0: each connection sends when it has its answer
+    double rate;  // requests a second, sent when due; 0: each connection sends when it has its answer
+    int obedient; // so many connections send when they have their answer at any rate, and after a 429 when
+                  // they were told
     const struct load_request *requests; // taken in turn, again and again
     size_t request_count;
 };
@@ -33,6 +35,8 @@ struct load_result {
     uint64_t wrong;             // answers 200 with another vector
     uint64_t errors;            // other statuses, and connections that broke
     uint64_t unsent;            // due, but every connection was waiting
+    uint64_t came_back,
+        let_in; // of the obedient: those who came when they were told; those who then had room
     struct load_latency accepted_s, refused_s;
 };
 
