@@ -70,6 +70,23 @@ void el_thread_name(const char *name) {
     pthread_setname_np(pthread_self(), cut);
 }
 
+// Of the kernel's linux/sched/types.h, which glibc's headers contradict.
+struct sched_attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+void el_thread_slice(uint64_t ns) {
+    struct sched_attributes attributes;
+    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) < 0) return;
+    attributes.runtime_ns = ns;
+    if (syscall(SYS_sched_setattr, 0, &attributes, 0) < 0)
+        el_debug("cannot ask for short turns: %s", strerror(errno));
+}
+
 struct helper {
     struct el_team *team;
     pthread_t thread;

@@ -109,6 +109,7 @@ static int check_header(struct el_exchange *exchange, const char *method, const 
 static enum MHD_Result answer(struct el_exchange *exchange) {
     if (exchange->fault.kind) el_reply_fault(&exchange->reply, &exchange->fault);
     exchange->phase = EL_ANSWERING;
+    if (exchange->fault.kind == EL_FAULT_QUEUE_FULL) exchange->server->refused = true;
     el_metrics_count(&exchange->server->metrics, exchange);
     if (el_streq(el_fault_rows[exchange->fault.kind].label, "backend"))
         el_warn("a request with %zu inputs failed: %s", exchange->inputs, exchange->fault.message);

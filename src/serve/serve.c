@@ -33,6 +33,8 @@ enum {
     CONNECTION_TIMEOUT_S = 75, // libmicrohttpd's: no byte either way
     SPARE_FILES = 128,         // descriptors beside those of connections
     LARGEST_PEM = 1 << 20,     // bytes
+    REST_NS = 1000000,         // between turns that refuse
+    SLICE_NS = 100000,         // the loop's turn on a processor: it goes before threads that compute
 };
 
 // ---- opening ----
@@ -227,10 +229,19 @@ static void take_mail(struct el_server *server) {
     }
 }
 
+// While a queue is full the loop rests between its turns, and refuses all that came meanwhile in one: waking
+// for each would take a processor, and what it has in its caches, from the threads that compute.
+static void rest(struct el_server *server) {
+    static const struct timespec pause = {.tv_nsec = REST_NS};
+    if (server->refused) nanosleep(&pause, NULL);
+    server->refused = false;
+}
+
 // Waits for events, at most `limit_ms`, and handles them.
 static void turn(struct el_server *server, int limit_ms) {
     struct epoll_event events[EVENTS];
     MHD_UNSIGNED_LONG_LONG wanted;
+    rest(server);
     if (MHD_get_timeout(server->daemon, &wanted) == MHD_YES && wanted < (unsigned)limit_ms)
         limit_ms = (int)wanted;
     int count = epoll_wait(server->epoll_fd, events, EVENTS, limit_ms);
@@ -281,6 +292,7 @@ int el_server_run(struct el_server *server, el_server_ready_fn *ready, void *con
     struct el_roster *roster = &server->roster;
     uint64_t swept = el_now_ns();
     bool told = false;
+    el_thread_slice(SLICE_NS);
     while (!atomic_load(&server->stop)) {
         turn(server, SWEEP_MS);
         if (el_now_ns() - swept >= SWEEP_MS * UINT64_C(1000000)) {

@@ -42,6 +42,7 @@ struct el_server {
     sigset_t old_signals;
     atomic_bool stop;    // wished by el_server_stop
     bool draining;       // no longer accepting
+    bool refused;        // in this turn of the loop a queue was full
     size_t working;      // exchanges in phase EL_WORKING
     uint64_t body_bytes; // of all bodies that are held
 };

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -75,12 +76,29 @@ static void a_team_of_none_is_refused(void **state) {
     assert_string_equal(el_error_detail(), "a team needs at least 1 thread, not 0");
 }
 
+// What the kernel says it heard; kernels that do not heed it say 0.
+static uint64_t slice(void) {
+    uint64_t attributes[7] = {0}; // size and policy, flags, nice and priority, runtime, ...
+    assert_true(syscall(SYS_sched_getattr, 0, attributes, sizeof attributes, 0) == 0);
+    return attributes[3];
+}
+
+static void a_thread_asks_for_short_turns(void **state) {
+    (void)state;
+    if (slice() == 0) skip(); // Linux before 6.12
+    el_thread_slice(300000);
+    assert_int_equal(slice(), 300000);
+    el_thread_slice(3000000);
+    assert_int_equal(slice(), 3000000);
+    el_thread_slice(1); // out of range: the least there is
+    assert_in_range(slice(), 100000, 3000000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_task_runs_once),
-        cmocka_unit_test(helpers_wake_after_sleep),
-        cmocka_unit_test(no_team_runs_on_the_caller),
-        cmocka_unit_test(a_team_of_none_is_refused),
+        cmocka_unit_test(every_task_runs_once),          cmocka_unit_test(helpers_wake_after_sleep),
+        cmocka_unit_test(no_team_runs_on_the_caller),    cmocka_unit_test(a_team_of_none_is_refused),
+        cmocka_unit_test(a_thread_asks_for_short_turns),
     };
     return cmocka_run_group_tests_name("thread", tests, NULL, NULL);
 }
