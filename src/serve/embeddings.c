@@ -22,6 +22,11 @@ enum {
 
 // ---- before the body ----
 
+// What its connection was told when it was refused.
+static struct el_promise *promise_to(const struct el_exchange *exchange) {
+    return exchange->peer ? &exchange->peer->promise : NULL;
+}
+
 int el_embeddings_admit(struct el_exchange *exchange) {
     const struct el_roster *roster = &exchange->server->roster;
     struct el_fault *fault = &exchange->fault;
@@ -34,7 +39,7 @@ int el_embeddings_admit(struct el_exchange *exchange) {
     for (size_t i = 0; i < roster->count && status < 0; i++) {
         struct el_embedder *embedder = atomic_load(&roster->models[i].embedder);
         if (!embedder) continue;
-        status = el_embedder_admit(embedder, &retry_ms);
+        status = el_embedder_admit(embedder, promise_to(exchange), &retry_ms);
         if (status < 0) el_fault_from_status(fault, status, NULL);
         fault->retry_ms = retry_ms;
     }
@@ -72,7 +77,8 @@ static int submit_to(struct el_exchange *exchange, struct el_embedder *embedder,
                      const struct el_embeddings_body *body) {
     const struct el_embed_options options = {.refuse_too_long = body->refuse_too_long,
                                              .dimensions = body->dimensions,
-                                             .prompt = body->prompt_name};
+                                             .prompt = body->prompt_name,
+                                             .promise = promise_to(exchange)};
     int64_t retry_ms = 0;
     if (body->dimensions > el_embedder_dim(embedder))
         return el_fault_set(&exchange->fault, EL_FAULT_INVALID_VALUE, "dimensions",

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service/embed.h"
+
 struct el_exchange;
 
 struct el_peer {
@@ -17,6 +19,7 @@ struct el_peer {
     int fd;                       // libmicrohttpd's
     bool left;                    // it has closed its side
     uint64_t idle_since_ns;
+    struct el_promise promise; // its exchange's
 };
 
 struct el_peers {

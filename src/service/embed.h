@@ -28,11 +28,19 @@ struct el_embed_request;
 // el_embed_request_close. Must not block.
 typedef void el_embed_done_fn(void *context, struct el_embed_request *request, int status);
 
+// What somebody who was refused was told: kept by the caller from one try to the next. Zeroed: nothing yet.
+// Who comes at the time or later has room in a queue that is full for others (up to twice its limit); who
+// comes sooner is told the same time again, and takes no other's.
+struct el_promise {
+    uint64_t at_ns; // on el_now_ns's clock
+};
+
 struct el_embed_options {
-    bool allow_empty;     // an empty text is embedded (its special tokens alone) instead of EL_EINVAL
-    bool refuse_too_long; // EL_ETOOBIG, naming the input, instead of truncating
-    int dimensions;       // keep the first n floats and normalise again; 0: all. EL_EINVAL over dim
-    const char *prompt;   // name of a prompt, or NULL
+    bool allow_empty;           // an empty text is embedded (its special tokens alone) instead of EL_EINVAL
+    bool refuse_too_long;       // EL_ETOOBIG, naming the input, instead of truncating
+    int dimensions;             // keep the first n floats and normalise again; 0: all. EL_EINVAL over dim
+    const char *prompt;         // name of a prompt, or NULL
+    struct el_promise *promise; // of who asks, or NULL; zeroed when he is let in
 };
 
 // Tokenises, admits and queues; the inputs are copied or tokenised before it returns. Refusals before any
@@ -49,8 +57,9 @@ int el_embed_all(struct el_embedder *embedder, const struct el_text *texts, size
                  const struct el_embed_options *options, float *vectors);
 
 // What el_embed_submit asks first: 0, or EL_EBUSY (*ret_retry_ms, which may be NULL, as there; counted as
-// refused) or EL_ESHUTDOWN. For a server that refuses before it has read a request. Any thread.
-int el_embedder_admit(struct el_embedder *embedder, int64_t *ret_retry_ms);
+// refused) or EL_ESHUTDOWN. For a server that refuses before it has read a request. `promise` may be NULL,
+// and stays as it is on success. Any thread.
+int el_embedder_admit(struct el_embedder *embedder, struct el_promise *promise, int64_t *ret_retry_ms);
 
 // Drops what has not started yet and nobody else waits for; `done` is still called, once, with EL_ECANCELED,
 // or 0 if it was too late. Any thread, once el_embed_submit has returned.

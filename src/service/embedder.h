@@ -52,6 +52,7 @@ struct el_embedder {
     _Atomic uint64_t weight_bytes;
     int64_t queue_tokens, queue_ms; // 0: unlimited
     _Atomic uint64_t promised_ns;   // until when those who were refused are expected, on el_now_ns's clock
+    _Atomic double request_tokens;  // of a request, a moving average, estimated before it is tokenised
     const struct el_prompt *prompt; // for requests that name none, or NULL
     atomic_bool draining;
     struct { // requests that are through, with their memory, for those to come
@@ -83,10 +84,10 @@ int el_embedder_encode(const struct el_embedder *embedder, const struct el_promp
 
 // Who sends a few texts waits for them; who sends many has time.
 enum el_lane el_embed_lane(size_t inputs);
-// What el_embed_submit asks before it looks at the inputs: 0, or EL_EBUSY with *ret_retry_ms (may be NULL) or
-// EL_ESHUTDOWN.
+// What el_embed_submit asks before it looks at the inputs: 0, or EL_EBUSY with *ret_retry_ms (may be NULL, as
+// may `promise`) or EL_ESHUTDOWN.
 int el_embed_admit(struct el_embedder *embedder, const struct el_embed_input *inputs, size_t count,
-                   int64_t *ret_retry_ms);
+                   struct el_promise *promise, int64_t *ret_retry_ms);
 
 // Frees the requests that are kept.
 void el_embed_requests_done(struct el_embedder *embedder);

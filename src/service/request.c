@@ -306,12 +306,13 @@ int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *i
     static const struct el_embed_options defaults = {0};
     struct el_embed_request *request = NULL;
     struct chain chain = {0};
-    EL_TRY(el_embed_admit(embedder, inputs, count, ret_retry_ms));
+    if (!options) options = &defaults;
+    EL_TRY(el_embed_admit(embedder, inputs, count, options->promise, ret_retry_ms));
     EL_TRY(take_request(embedder, &request));
     request->count = count;
     request->done = done;
     request->context = context;
-    int status = fill_request(request, inputs, options ? options : &defaults);
+    int status = fill_request(request, inputs, options);
     if (status < 0) {
         el_embed_request_close(request);
         return status;
@@ -319,6 +320,7 @@ int el_embed_submit(struct el_embedder *embedder, const struct el_embed_input *i
     embedder->counters.requests++;
     embedder->counters.inputs += count;
     embedder->counters.tokens += (uint64_t)request->tokens;
+    if (options->promise) *options->promise = (struct el_promise){0};
     *ret_request = request; // before done is called
     claim_inputs(request, &chain);
     put_chain(embedder, &chain);

@@ -6,7 +6,7 @@ import resource
 import time
 import unittest
 
-from harness import SANITIZER, HttpTest, in_threads
+from harness import SANITIZER, Answer, HttpTest, in_threads
 
 
 class Sizes(HttpTest):
@@ -85,6 +85,34 @@ class Overload(HttpTest):
             self.assertLessEqual(int(answer.headers["retry-after-ms"]), 1000 * int(answer.headers["Retry-After"]))
         self.assertGreaterEqual(self.server.metrics()['te_request_failure{err="overloaded"}'], statuses.count(429))
         self.assertEqual(self.server.embed(input="a").status, 200)  # later it has room again
+
+
+class Promise(HttpTest):
+    """A batch waits a second for company: so long is the queue full after one request."""
+    flags = ("--max-queue-tokens", "5", "--batch-wait-us", "1000000", "--cache-mb", "0")
+
+    @staticmethod
+    def send(connection):
+        connection.request("POST", "/v1/embeddings", '{"input":"the cat sat on the mat"}')
+
+    def wait_until_running(self, count):
+        while self.server.metrics()["eleanor_requests_running"] < count:
+            time.sleep(0.01)
+
+    def test_who_comes_back_when_told_has_room(self):
+        self.assertEqual(self.server.embed(input="a").status, 200)  # the speed is learned
+        first, told, other = (self.server.connect() for _ in range(3))
+        self.send(first)
+        self.wait_until_running(1)
+        self.send(told)
+        refused = Answer(told.getresponse())
+        self.expect_error(refused, 429, "queue_full")
+        time.sleep(int(refused.headers["retry-after-ms"]) / 1000)
+        self.send(told)
+        self.wait_until_running(2)  # it waits for the same batch
+        self.send(other)
+        self.expect_error(Answer(other.getresponse()), 429, "queue_full")  # it is full for others
+        self.assertEqual([told.getresponse().status, first.getresponse().status], [200, 200])
 
 
 class Connections(HttpTest):

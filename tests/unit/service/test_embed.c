@@ -276,6 +276,59 @@ static void a_full_queue_refuses_and_recovers(void **state) {
     el_embedder_close(embedder);
 }
 
+// Whether somebody with this promise is let in; the request is then waited for and closed by the caller.
+static int ask(struct el_embedder *embedder, struct el_promise *promise, struct answer *answer,
+               struct el_embed_request **ret_request, int64_t *ret_retry_ms) {
+    const struct el_embed_input input = {.text = {"the cat sat on the mat .", 24}};
+    const struct el_embed_options options = {.promise = promise};
+    return el_embed_submit(embedder, &input, 1, &options, keep_answer, answer, ret_request, ret_retry_ms);
+}
+
+// Who comes back when he was told has room in a queue that is full for others; who comes sooner keeps his
+// time.
+static void a_promise_is_kept(void **state) {
+    (void)state;
+    const struct el_embedder_options options = {
+        .precision = "fp32", .threads = 1, .queue_tokens = 5, .batch_wait_us = 300000, .batch_tokens = 1000};
+    struct el_embedder *embedder = NULL;
+    struct el_embed_request *request[2] = {0}, *none = NULL;
+    struct el_promise first = {0}, second = {0}, past = {.at_ns = 1};
+    struct answer answer = {0};
+    int64_t retry_ms = 0, again_ms = 0;
+    sem_init(&answer.ready, 0, 0);
+    assert_int_equal(el_embedder_open(model, &options, &embedder), 0);
+    assert_int_equal(ask(embedder, NULL, &answer, &request[0], NULL), 0); // its speed is learned
+    sem_wait(&answer.ready);
+    el_embed_request_close(request[0]);
+
+    assert_int_equal(ask(embedder, &first, &answer, &request[0], NULL),
+                     0); // waits for the batch, and fills the queue
+    assert_int_equal(first.at_ns, 0);
+    assert_int_equal(ask(embedder, &first, &answer, &none, &retry_ms), EL_EBUSY);
+    assert_in_range(retry_ms, 1, 60000);
+    const uint64_t told = first.at_ns;
+    assert_true(told > 0);
+    first.at_ns += 3600 * UINT64_C(1000000000);
+    assert_int_equal(el_embedder_admit(embedder, &first, &again_ms), EL_EBUSY); // too soon
+    assert_int_equal(first.at_ns, told + 3600 * UINT64_C(1000000000));
+    assert_in_range(again_ms, 3590000, 3610000);
+    assert_int_equal(el_embedder_admit(embedder, &second, NULL), EL_EBUSY);
+    assert_true(second.at_ns >= told);
+
+    assert_int_equal(el_embedder_admit(embedder, &past, NULL), 0); // asked before the body is read
+    assert_int_equal(past.at_ns, 1);
+    assert_int_equal(ask(embedder, &past, &answer, &request[1], NULL), 0);
+    assert_int_equal(past.at_ns, 0);
+    past.at_ns = 1; // twice the limit is the end
+    assert_int_equal(ask(embedder, &past, &answer, &none, NULL), EL_EBUSY);
+    assert_true(past.at_ns > 1);
+    for (int i = 0; i < 2; i++)
+        sem_wait(&answer.ready);
+    for (int i = 0; i < 2; i++)
+        el_embed_request_close(request[i]);
+    el_embedder_close(embedder);
+}
+
 static int submit_many(struct el_embedder *embedder, size_t count, struct answer *answer,
                        struct el_embed_request **ret_request, int64_t *ret_retry_ms) {
     static struct el_embed_input inputs[600];
@@ -394,6 +447,7 @@ int main(void) {
         cmocka_unit_test(token_ids_equal_their_text),
         cmocka_unit_test(bad_requests_are_refused_by_name),
         cmocka_unit_test(a_full_queue_refuses_and_recovers),
+        cmocka_unit_test(a_promise_is_kept),
         cmocka_unit_test(predicted_waits_refuse),
         cmocka_unit_test(a_canceled_request_is_dropped),
         cmocka_unit_test(draining_finishes_and_refuses),
