@@ -58,7 +58,7 @@ static int create(const struct el_config *config, const struct el_index_wish *wi
     struct el_vector_facts facts;
     EL_TRY(el_search_name_check(wish->name));
     EL_TRY(find_facts(config, wish, &facts));
-    EL_TRY(el_search_create(wish->root, wish->name, &facts));
+    EL_TRY(el_search_create(wish->root, wish->name, wish->store, &facts));
     if (wish->json)
         printf("{\"name\":\"%s\",\"dim\":%d,\"metric\":\"%s\"}\n", wish->name, facts.dim,
                el_metric_name(facts.metric));
@@ -70,11 +70,12 @@ static int create(const struct el_config *config, const struct el_index_wish *wi
 
 // ---- what there is ----
 
-static void print_stats(const char *name, const struct el_vector_facts *facts,
-                        const struct el_index_stats *stats) {
+static void print_stats(const char *name, const struct el_index *index, const struct el_index_stats *stats) {
+    const struct el_vector_facts *facts = el_index_facts(index);
     printf("%s: %" PRId64 " documents, %" PRId64 " chunks, %.1f MB; %d dimensions, %s, %s", name,
            stats->documents, stats->chunks, (double)stats->bytes / 1e6, facts->dim,
            el_metric_name(facts->metric), *facts->model ? facts->model : "no model");
+    if (!el_streq(el_index_store_name(index), "embedded")) printf("; at %s", el_index_place(index));
     if (stats->dead) printf("; %" PRId64 " vectors to be freed by `compact`", stats->dead);
     putchar('\n');
 }
@@ -92,10 +93,10 @@ static int show(void *context, const char *name) {
     EL_TRY(el_search_open(listing->wish->root, name, false, &index));
     int status = el_index_stats(index, &stats);
     if (status == 0 && listing->wish->json) {
-        status = el_index_put_stats(&out, name, el_index_facts(index), &stats);
+        status = el_index_put_stats(&out, name, el_index_store_name(index), el_index_facts(index), &stats);
         if (status == 0) printf("%s%s", listing->count ? "," : "", out.data);
     } else if (status == 0) {
-        print_stats(name, el_index_facts(index), &stats);
+        print_stats(name, index, &stats);
     }
     listing->count++;
     el_index_close(index);
@@ -202,6 +203,7 @@ static int parse_flag(struct el_index_wish *wish, const char *flag, const char *
     if (el_streq(flag, "update")) wish->update = true;
     if (el_streq(flag, "metric")) wish->metric = value;
     if (el_streq(flag, "model")) wish->model = value;
+    if (el_streq(flag, "store")) wish->store = value;
     if (el_streq(flag, "vectors")) wish->vectors = value;
     if (el_streq(flag, "shard")) wish->shard = value;
     if (el_streq(flag, "document")) wish->ids[wish->id_count++] = value;
@@ -274,6 +276,7 @@ const struct el_verb el_verb_index = {
         "parts.",
     .flags = (const struct el_flag[]){{"metric", 0, "cosine|ip|l2", "what is near (default cosine)"},
                                       {"dim", 0, "N", "create: dimensions, for vectors made elsewhere"},
+                                      {"store", 0, "URL", "create: keep it at postgres://USER@HOST/DATABASE"},
                                       {"vectors", 0, "FILE", "add, query: take the rows of this NumPy file"},
                                       {"update", 0, NULL, "add: remove what is gone from the PATHs"},
                                       {"max-file", 0, "SIZE", "add: skip files over this (default 16MiB)"},

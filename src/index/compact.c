@@ -117,12 +117,10 @@ static int rewrite_or_sweep(struct el_embedded *index, struct el_documents_state
 }
 
 static void take_over(struct el_embedded *index, struct el_vector_file *file) {
-    pthread_mutex_lock(&index->mutex);
     el_vector_file_close(index->file);
     index->file = file;
     index->generation++;
     el_index_sweep(index->folder, index->generation);
-    pthread_mutex_unlock(&index->mutex);
 }
 
 int el_embedded_compact(struct el_index *index) {

@@ -23,7 +23,7 @@ static void close_index(struct el_index *base) {
     el_vector_file_close(index->file);
     el_documents_close(index->documents);
     if (index->lock >= 0) close(index->lock);
-    pthread_mutex_destroy(&index->mutex);
+    pthread_mutex_destroy(&index->base.mutex);
     el_allowed_done(&index->allowed);
     el_free(index->folder);
     el_free(index);
@@ -86,7 +86,7 @@ static int open_index(const char *folder, const char *url, bool writable, struct
     (void)url;
     EL_TRY(el_zalloc(1, sizeof *index, &index));
     index->lock = index->allowed.version = index->generation = -1;
-    pthread_mutex_init(&index->mutex, NULL);
+    pthread_mutex_init(&index->base.mutex, NULL);
     EL_TRY(el_strdup(folder, &index->folder));
     index->base.store = &el_embedded_store;
     index->base.place = index->folder;
@@ -104,17 +104,13 @@ static int open_index(const char *folder, const char *url, bool writable, struct
 int el_embedded_transact(struct el_index *base, bool writes, el_embedded_work *work, void *context) {
     struct el_embedded *index = inside(base);
     struct el_documents_state state;
-    pthread_mutex_lock(&index->mutex);
-    int status = begin(index, writes, &state);
-    if (status == 0) {
-        status = work(index, &state, context);
-        if (status >= 0 && writes) {
-            int committed = el_documents_commit(index->documents, &state);
-            if (committed < 0) status = committed;
-        }
-        el_documents_end(index->documents);
+    EL_TRY(begin(index, writes, &state));
+    int status = work(index, &state, context);
+    if (status >= 0 && writes) {
+        int committed = el_documents_commit(index->documents, &state);
+        if (committed < 0) status = committed;
     }
-    pthread_mutex_unlock(&index->mutex);
+    el_documents_end(index->documents);
     return status;
 }
 
@@ -145,7 +141,7 @@ int el_index_create_part(const char *folder, const struct el_index *whole) {
     return el_index_folder_make(folder, fill_folder, &(struct filling){&whole->facts, &whole->key});
 }
 
-static int delete_index(const char *folder, const char *url) {
+static int drop_index(const char *folder, const char *url) {
     (void)url;
     EL_TRY(el_index_check(folder));
     return el_index_folder_remove(folder);
@@ -246,7 +242,7 @@ const struct el_index_store el_embedded_store = {
     .create = create,
     .open = open_index,
     .close = close_index,
-    .delete = delete_index,
+    .drop = drop_index,
     .put = put,
     .remove = remove_all,
     .find = find,

@@ -4,8 +4,6 @@
 #ifndef EL_INDEX_EMBEDDED_H
 #define EL_INDEX_EMBEDDED_H
 
-#include <pthread.h>
-
 #include "index/allowed.h"
 #include "index/documents.h"
 #include "index/store.h"
@@ -14,14 +12,13 @@ struct el_embedded {
     struct el_index base; // first: a pointer to it is one to the whole
     char *folder;
     int lock; // or -1: only reads
-    pthread_mutex_t mutex;
     struct el_documents *documents;
     struct el_vector_file *file;
     int64_t generation; // of `file`
     struct el_allowed allowed;
 };
 
-// What a call does within a transaction, under the mutex. One that writes sets *state to what is to hold
+// What a call does within a transaction. One that writes sets *state to what is to hold
 // then.
 typedef int el_embedded_work(struct el_embedded *index, struct el_documents_state *state, void *context);
 // Commits what `work` wrote when it is not negative; returns what it returned.

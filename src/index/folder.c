@@ -20,6 +20,7 @@
 #include "base/str.h"
 
 #define VECTORS "vectors."
+#define URL "store.url"
 
 int el_index_vector_path(const char *folder, int64_t generation, char **ret_path) {
     char name[64];
@@ -33,6 +34,34 @@ int el_index_check(const char *folder) {
     if (el_path_exists(path)) return 0;
     if (!el_path_exists(folder)) return el_fail(EL_ENOENT, "there is no index in %s", folder);
     return el_fail(EL_EFORMAT, "%s is no index: there is no %s in it", folder, EL_INDEX_DOCUMENTS);
+}
+
+static int fail_present(const char *folder) {
+    return el_fail(EL_EINVAL, "%s is there already", folder);
+}
+
+int el_index_check_absent(const char *folder) {
+    return el_path_exists(folder) ? fail_present(folder) : 0;
+}
+
+int el_index_write_url(const char *folder, const char *url) {
+    char *path el_auto_free = NULL;
+    EL_TRY(el_path_join(folder, URL, &path));
+    return el_write_file(path, url, strlen(url));
+}
+
+int el_index_read_url(const char *folder, char **ret_url) {
+    enum { LONGEST = 4096 };
+    char *path el_auto_free = NULL;
+    struct el_str url el_auto(el_str_done) = {0};
+    EL_TRY(el_path_join(folder, URL, &path));
+    if (!el_path_exists(path)) {
+        *ret_url = NULL;
+        return 0;
+    }
+    EL_TRY(el_read_file(path, LONGEST, &url));
+    EL_TRY(el_strndup(url.data ? url.data : "", url.length, ret_url));
+    return 0;
 }
 
 int el_index_lock(const char *folder, int *ret_lock) {
@@ -138,8 +167,7 @@ int el_index_folder_remove(const char *folder) {
 
 static int appear(const char *made, const char *folder) {
     if (rename(made, folder) == 0) return sync_parent(folder);
-    if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
-        return el_fail(EL_EINVAL, "%s is there already", folder);
+    if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR) return fail_present(folder);
     return el_fail(EL_EIO, "cannot rename a new folder to %s: %s", folder, strerror(errno));
 }
 

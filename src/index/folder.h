@@ -17,6 +17,13 @@ int el_index_folder_make(const char *folder, int (*fill)(const char *folder, con
 // Removes a folder with its files. EL_EBUSY: someone writes there; EL_EIO.
 int el_index_folder_remove(const char *folder);
 
+// The URL of a store that keeps an index elsewhere, as a file in its folder; it is a new string, or NULL: the
+// index is here. EL_EIO, EL_ENOMEM.
+int el_index_write_url(const char *folder, const char *url);
+int el_index_read_url(const char *folder, char **ret_url);
+
+// 0 when there is nothing: EL_EINVAL.
+int el_index_check_absent(const char *folder);
 // 0 when there is an index: EL_ENOENT, EL_EFORMAT.
 int el_index_check(const char *folder);
 // Takes the folder for the one that may write, until *ret_lock is closed. EL_EBUSY, EL_EIO.

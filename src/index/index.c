@@ -59,7 +59,7 @@ int el_index_open(const char *folder, bool writable, struct el_index **ret_index
 }
 
 int el_index_delete(const char *folder) {
-    return el_embedded_store.delete(folder, NULL);
+    return el_embedded_store.drop(folder, NULL);
 }
 
 void el_index_close(struct el_index *index) {
@@ -101,6 +101,17 @@ const char *el_index_prepare_vector(const struct el_vector_facts *facts, const f
     for (int i = 0; i < facts->dim; i++)
         ret_vector[i] = (float)(vector[i] * scale);
     return NULL;
+}
+
+// ---- one call at a time ----
+
+static void lock(struct el_index *index) {
+    pthread_mutex_lock(&index->mutex);
+}
+
+static int unlock(struct el_index *index, int status) {
+    pthread_mutex_unlock(&index->mutex);
+    return status;
 }
 
 // ---- changes ----
@@ -146,28 +157,33 @@ int el_index_put(struct el_index *index, const struct el_index_document *documen
     EL_TRY(el_alloc(floats, sizeof *rows, &rows));
     EL_TRY(prepare_rows(index, &batch, vectors, rows));
     batch.rows = rows;
-    return index->store->put(index, &batch);
+    lock(index);
+    return unlock(index, index->store->put(index, &batch));
 }
 
 int el_index_remove(struct el_index *index, const char *const *ids, size_t count, int64_t *ret_removed) {
     EL_TRY(check_writable(index));
-    return index->store->remove(index, ids, count, ret_removed);
+    lock(index);
+    return unlock(index, index->store->remove(index, ids, count, ret_removed));
 }
 
 int el_index_compact(struct el_index *index) {
     EL_TRY(check_writable(index));
-    return index->store->compact(index);
+    lock(index);
+    return unlock(index, index->store->compact(index));
 }
 
 // ---- reading ----
 
 int el_index_find(struct el_index *index, const char *id, struct el_hash128 *ret_hash) {
-    return index->store->find(index, id, ret_hash);
+    lock(index);
+    return unlock(index, index->store->find(index, id, ret_hash));
 }
 
 int el_index_each(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),
                   void *context) {
-    return index->store->each(index, prefix, visit, context);
+    lock(index);
+    return unlock(index, index->store->each(index, prefix, visit, context));
 }
 
 int el_index_search(struct el_index *index, const struct el_index_query *query,
@@ -184,7 +200,8 @@ int el_index_search(struct el_index *index, const struct el_index_query *query,
         prepared.vector = vector;
     }
     el_arena_init(&answer.arena);
-    int status = index->store->search(index, &prepared, &answer);
+    lock(index);
+    int status = unlock(index, index->store->search(index, &prepared, &answer));
     answer.stats.ms = (double)(el_now_ns() - start) / 1e6;
     if (status < 0)
         el_index_answer_done(&answer);
@@ -204,7 +221,8 @@ int el_index_read(struct el_index *index, int64_t after, struct el_index_page *r
         return el_fail(EL_EUNSUPPORTED, "%s: its store %s can't list what it holds", index->place,
                        index->store->name);
     el_arena_init(&page.arena);
-    int status = index->store->read(index, &page);
+    lock(index);
+    int status = unlock(index, index->store->read(index, &page));
     if (status < 0)
         el_index_page_done(&page);
     else
@@ -218,9 +236,11 @@ void el_index_page_done(struct el_index_page *page) {
 }
 
 int el_index_stats(struct el_index *index, struct el_index_stats *ret_stats) {
-    return index->store->stats(index, ret_stats);
+    lock(index);
+    return unlock(index, index->store->stats(index, ret_stats));
 }
 
 int el_index_verify(struct el_index *index) {
-    return index->store->verify(index);
+    lock(index);
+    return unlock(index, index->store->verify(index));
 }

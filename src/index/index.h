@@ -93,7 +93,7 @@ int el_query_mode_parse(const char *name, enum el_query_mode *ret_mode);
 
 struct el_query_stats {
     enum el_query_mode mode;
-    int64_t rows; // that were searched: those that count and pass the filter
+    int64_t rows; // that were searched: those that count and pass the filter; -1: the store does not say
     double ms;    // that the search took
 };
 struct el_index_answer {

@@ -5,6 +5,8 @@
 #ifndef EL_INDEX_STORE_H
 #define EL_INDEX_STORE_H
 
+#include <pthread.h>
+
 #include "index/index.h"
 
 // Documents on their way in.
@@ -24,7 +26,7 @@ struct el_index_store {
     int (*create)(const char *folder, const char *url, const struct el_vector_facts *facts);
     int (*open)(const char *folder, const char *url, bool writable, struct el_index **ret_index);
     void (*close)(struct el_index *index);
-    int (*delete)(const char *folder, const char *url);
+    int (*drop)(const char *folder, const char *url);
 
     // As the functions of index.h.
     int (*put)(struct el_index *index, const struct el_index_batch *batch);
@@ -43,8 +45,9 @@ struct el_index_store {
 
 extern const struct el_index_store el_embedded_store;
 
-// The beginning of each store's own struct.
+// The beginning of each store's own struct, which its open makes and its close destroys.
 struct el_index {
+    pthread_mutex_t mutex; // is held through each call of those above but open and close
     const struct el_index_store *store;
     const char *place; // folder or URL, for messages
     bool writable;

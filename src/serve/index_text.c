@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 
-int el_index_put_stats(struct el_str *out, const char *name, const struct el_vector_facts *facts,
-                       const struct el_index_stats *stats) {
-    EL_TRY(el_str_printf(out, "{\"name\":\"%s\",\"dim\":%d,\"metric\":\"%s\",\"model\":", name, facts->dim,
-                         el_metric_name(facts->metric)));
+int el_index_put_stats(struct el_str *out, const char *name, const char *store,
+                       const struct el_vector_facts *facts, const struct el_index_stats *stats) {
+    EL_TRY(el_str_printf(out, "{\"name\":\"%s\",\"store\":\"%s\",\"dim\":%d,\"metric\":\"%s\",\"model\":",
+                         name, store, facts->dim, el_metric_name(facts->metric)));
     EL_TRY(*facts->model ? el_str_put_json(out, facts->model, strlen(facts->model))
                          : el_str_puts(out, "null"));
     return el_str_printf(
@@ -34,6 +34,9 @@ int el_index_put_answer(struct el_str *out, const char *name, const struct el_in
         if (i) EL_TRY(el_str_putc(out, ','));
         EL_TRY(put_hit(out, &answer->hits[i]));
     }
-    return el_str_printf(out, "],\"stats\":{\"mode\":\"%s\",\"rows\":%" PRId64 ",\"ms\":%.3f}}",
-                         el_query_mode_name(answer->stats.mode), answer->stats.rows, answer->stats.ms);
+    EL_TRY(
+        el_str_printf(out, "],\"stats\":{\"mode\":\"%s\",\"rows\":", el_query_mode_name(answer->stats.mode)));
+    EL_TRY(answer->stats.rows < 0 ? el_str_puts(out, "null")
+                                  : el_str_printf(out, "%" PRId64, answer->stats.rows));
+    return el_str_printf(out, ",\"ms\":%.3f}}", answer->stats.ms);
 }

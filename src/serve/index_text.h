@@ -6,9 +6,10 @@
 #include "base/str.h"
 #include "index/index.h"
 
-// {"name","dim","metric","model","documents","chunks","dead","bytes"}. EL_ENOMEM.
-int el_index_put_stats(struct el_str *out, const char *name, const struct el_vector_facts *facts,
-                       const struct el_index_stats *stats);
+// {"name","store","dim","metric","model","documents","chunks","dead","bytes"}; `store` is its name.
+// EL_ENOMEM.
+int el_index_put_stats(struct el_str *out, const char *name, const char *store,
+                       const struct el_vector_facts *facts, const struct el_index_stats *stats);
 // {"index","results":[{"id","part","score","text","metadata"}]}. EL_ENOMEM.
 int el_index_put_answer(struct el_str *out, const char *name, const struct el_index_answer *answer);
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "index/store.h"
 #include "serve/exchange.h"
 #include "serve/handlers.h"
 #include "serve/index_body.h"
@@ -25,7 +26,7 @@ typedef int index_job(struct el_exchange *exchange, const char *name);
 static int fail(struct el_exchange *exchange, int status, const char *param) {
     el_fault_from_status(&exchange->fault, status, param);
     if (status == EL_EINVAL || status == EL_EUNSUPPORTED) exchange->fault.kind = EL_FAULT_INDEX_MISMATCH;
-    if (status == EL_EIO) exchange->fault.kind = EL_FAULT_STORAGE_FAILED;
+    if (status == EL_EIO || status == EL_ENET) exchange->fault.kind = EL_FAULT_STORAGE_FAILED;
     if (status == EL_ECHECKSUM || status == EL_EFORMAT) exchange->fault.kind = EL_FAULT_INDEX_DAMAGED;
     if (status == EL_EBUSY) exchange->fault.retry_ms = QUEUE_RETRY_MS;
     return EL_EINVAL;
@@ -139,7 +140,8 @@ static int put_stats(struct el_exchange *exchange, const char *name) {
     struct el_index *index;
     EL_TRY(el_open_indexes_find(indexes, name, &index));
     EL_TRY(el_index_stats(index, &stats));
-    return el_index_put_stats(&exchange->reply.body, name, el_index_facts(index), &stats);
+    return el_index_put_stats(&exchange->reply.body, name, el_index_store_name(index), el_index_facts(index),
+                              &stats);
 }
 
 // As the command line does it: with dimensions alone the index takes vectors, else it has a model.
@@ -170,8 +172,10 @@ static int create_from(struct el_exchange *exchange, const struct el_create_body
         return el_fault_set(&exchange->fault, EL_FAULT_INDEX_EXISTS, "name", "there is an index %s already",
                             body->name);
     }
-    int status = el_search_create(root, body->name, &facts);
-    if (status == 0) status = el_index_put_stats(&exchange->reply.body, body->name, &facts, &empty);
+    int status = el_search_create(root, body->name, NULL, &facts);
+    if (status == 0)
+        status =
+            el_index_put_stats(&exchange->reply.body, body->name, el_embedded_store.name, &facts, &empty);
     return status < 0 ? fail_named(exchange, status) : 0;
 }
 

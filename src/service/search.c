@@ -14,6 +14,7 @@
 #include "service/chunk.h"
 #include "service/embedder.h"
 #include "service/parts.h"
+#include "service/stores.h"
 
 // ---- names ----
 
@@ -45,25 +46,32 @@ static int fail_named(int status, const char *name) {
     return el_fail_in(status, "index %s", name);
 }
 
-int el_search_create(const char *root, const char *name, const struct el_vector_facts *facts) {
+int el_search_create(const char *root, const char *name, const char *url,
+                     const struct el_vector_facts *facts) {
     char *folder el_auto_free = NULL;
+    const struct el_index_store *store;
     EL_TRY(find_folder(root, name, &folder));
+    EL_TRY(el_stores_choose(url, &store));
     EL_TRY(el_mkdirs(root));
-    int status = el_index_create(folder, facts);
+    int status = store->create(folder, url, facts);
     return status < 0 ? fail_named(status, name) : 0;
 }
 
 int el_search_open(const char *root, const char *name, bool writable, struct el_index **ret_index) {
-    char *folder el_auto_free = NULL;
+    char *folder el_auto_free = NULL, *url el_auto_free = NULL;
+    const struct el_index_store *store;
     EL_TRY(find_folder(root, name, &folder));
-    int status = el_index_open(folder, writable, ret_index);
+    EL_TRY(el_stores_find(folder, &store, &url));
+    int status = store->open(folder, url, writable, ret_index);
     return status < 0 ? fail_named(status, name) : 0;
 }
 
 int el_search_delete(const char *root, const char *name) {
-    char *folder el_auto_free = NULL;
+    char *folder el_auto_free = NULL, *url el_auto_free = NULL;
+    const struct el_index_store *store;
     EL_TRY(find_folder(root, name, &folder));
-    int status = el_index_delete(folder);
+    EL_TRY(el_stores_find(folder, &store, &url));
+    int status = store->drop(folder, url);
     if (status < 0) return fail_named(status, name);
     return el_parts_delete(root, name);
 }

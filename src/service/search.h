@@ -13,9 +13,11 @@
 // 1 to 100 letters, digits, '-' and '_', the first a letter or a digit. EL_EINVAL quotes the name.
 int el_search_name_check(const char *name);
 
-// The index NAME is the folder root/NAME. The codes are those of index.h, and EL_EINVAL for a name; each
-// detail names the index.
-int el_search_create(const char *root, const char *name, const struct el_vector_facts *facts);
+// The index NAME is the folder root/NAME.
+// The codes are those of index.h, EL_EINVAL for a name, and those of a server; each detail names the index.
+// `url`: of the store that is to keep it, or NULL: the folder itself.
+int el_search_create(const char *root, const char *name, const char *url,
+                     const struct el_vector_facts *facts);
 int el_search_open(const char *root, const char *name, bool writable, struct el_index **ret_index);
 int el_search_delete(const char *root, const char *name);
 // Calls `visit` with each name, in their order, until it is negative. A root that is not there has none.

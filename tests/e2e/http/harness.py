@@ -17,16 +17,14 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from common import real_model  # for its users too
+from common import SKIPPED, need_venv, real_model  # noqa: F401 (for its users too)
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BINARY = os.environ.get("HTTP_BINARY", os.path.join(ROOT, "build", "eleanor"))
 TINY_MODEL = os.environ.get("HTTP_TINY_MODEL", os.path.join(os.path.dirname(BINARY), "make_tiny_model"))
-VENV_PYTHON = os.path.join(os.environ.get("HTTP_VENV", os.path.join(ROOT, "build", "venv")), "bin", "python")
 WITH_MACHINE = os.path.join(ROOT, "tests", "with-machine")
 SANITIZER = os.environ.get("HTTP_SANITIZER", "")
 TIMEOUT = 120  # seconds
-SKIPPED = 77
 
 
 def environment():
@@ -191,15 +189,3 @@ def in_threads(count, function):
     for thread in threads:
         thread.join()
     return results
-
-
-def need_venv(module):
-    """Goes on in build/venv's Python when this one lacks `module`; skips loudly when that does too."""
-    import importlib.util
-    import sys
-    if importlib.util.find_spec(module):
-        return
-    if os.path.exists(VENV_PYTHON) and sys.executable != VENV_PYTHON:
-        os.execv(VENV_PYTHON, [VENV_PYTHON, *sys.argv])
-    print(f"SKIPPED: the Python package {module} is not here; tools/make-venv build/venv installs it")
-    sys.exit(SKIPPED)
