@@ -16,7 +16,7 @@
 #include "serve/index_text.h"
 #include "store/store.h"
 
-enum { MOST_TOP = 10000, DEFAULT_MAX_FILE = 16 << 20 };
+enum { MOST_TOP = 10000, DEFAULT_MAX_FILE = 16 << 20, MOST_WORKERS = 64 };
 
 // ---- create ----
 
@@ -197,10 +197,29 @@ static int check_action(const char *action) {
                    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
+// "md,txt" as patterns, packed files among them.
+static int add_ends(struct el_str *globs, const char *ends) {
+    static const char *const packings[] = {"", ".gz", ".xz", ".bz2", ".zst"};
+    while (*ends) {
+        const int length = (int)strcspn(ends, ",");
+        for (size_t i = 0; length && i < EL_COUNT(packings); i++)
+            EL_TRY(el_str_printf(globs, "*.%.*s%s\n", length, ends, packings[i]));
+        ends += length + (ends[length] == ',');
+    }
+    return 0;
+}
+
 static int parse_flag(struct el_index_wish *wish, const char *flag, const char *value) {
     int status = 0;
     if (el_streq(flag, "json")) wish->json = true;
     if (el_streq(flag, "update")) wish->update = true;
+    if (el_streq(flag, "dry-run")) wish->dry_run = true;
+    if (el_streq(flag, "hidden")) wish->hidden = true;
+    if (el_streq(flag, "no-ignore")) wish->no_ignore = true;
+    if (el_streq(flag, "include")) status = el_str_printf(&wish->include, "%s\n", value);
+    if (el_streq(flag, "exclude")) status = el_str_printf(&wish->exclude, "%s\n", value);
+    if (el_streq(flag, "ext")) status = add_ends(&wish->include, value);
+    if (el_streq(flag, "workers")) status = el_parse_i64(value, 1, MOST_WORKERS, &wish->workers);
     if (el_streq(flag, "metric")) wish->metric = value;
     if (el_streq(flag, "model")) wish->model = value;
     if (el_streq(flag, "store")) wish->store = value;
@@ -250,6 +269,8 @@ static int run(struct el_args *args) {
     el_free(wish.root);
     el_free(wish.operands);
     el_free(wish.ids);
+    el_str_done(&wish.include);
+    el_str_done(&wish.exclude);
     return failed ? EL_EXIT_FAILED : code;
 }
 
@@ -279,7 +300,14 @@ const struct el_verb el_verb_index = {
                                       {"store", 0, "URL", "create: keep it at postgres://USER@HOST/DATABASE"},
                                       {"vectors", 0, "FILE", "add, query: take the rows of this NumPy file"},
                                       {"update", 0, NULL, "add: remove what is gone from the PATHs"},
+                                      {"dry-run", 0, NULL, "add: only say what would be done"},
+                                      {"ext", 0, "LIST", "add: files whose names end so: md,txt"},
+                                      {"include", 0, "GLOB", "add: only such files; may be repeated"},
+                                      {"exclude", 0, "GLOB", "add: none of these; may be repeated"},
+                                      {"no-ignore", 0, NULL, "add: what .gitignore files leave out too"},
+                                      {"hidden", 0, NULL, "add: names that begin with a dot too"},
                                       {"max-file", 0, "SIZE", "add: skip files over this (default 16MiB)"},
+                                      {"workers", 0, "N", "add: threads that read files ahead"},
                                       {"shard", 0, "I/N",
                                        "add: take share I (from 0) of N; \"/N\": the launcher's"},
                                       {"top", 'k', "N", "query: how many results (default 10)"},

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/str.h"
 #include "config/config.h"
 #include "service/search.h"
 #include "service/shard.h"
@@ -19,9 +20,11 @@ struct el_index_wish {
     size_t id_count;
     const char *metric, *model, *store, *vectors, *shard, *filter; // as given, or NULL
     enum el_query_mode mode;
-    int64_t dim, top;  // 0: not given
-    uint64_t max_file; // bytes
-    bool update, json;
+    int64_t dim, top;               // 0: not given
+    uint64_t max_file;              // bytes
+    int64_t workers;                // 0: as many as will do
+    struct el_str include, exclude; // lines as in a .gitignore; owned
+    bool update, dry_run, hidden, no_ignore, json;
     char *root; // of all indexes; owned
 };
 
@@ -43,29 +46,5 @@ int el_index_add_files(const struct el_config *config, const struct el_index_wis
 // The rows of a NumPy file, as the documents FILE:ROW.
 int el_index_add_vectors(const struct el_index_wish *wish);
 int el_index_query(const struct el_config *config, const struct el_index_wish *wish);
-
-// ---- walking: index_walk.c ----
-
-struct el_file {
-    char *path; // absolute, without links
-    uint64_t size;
-};
-struct el_walk {
-    struct el_file *files; // by path, each once
-    size_t count, capacity;
-    uint64_t bytes;
-    char **roots; // [root_count], absolute
-    size_t root_count;
-    size_t hidden, links; // left out
-};
-// Finds the regular files below `paths`; names that begin with a dot are left out, links are not
-// followed, unless they are given. `tell` hears of each folder that can't be read. EL_ENOENT: a path is not
-// there.
-int el_walk_open(const char *const *paths, size_t count,
-                 void (*tell)(void *context, const char *path, const char *why), void *context,
-                 struct el_walk *ret_walk);
-// The file of that path, or NULL.
-const struct el_file *el_walk_find(const struct el_walk *walk, const char *path);
-void el_walk_close(struct el_walk *walk);
 
 #endif

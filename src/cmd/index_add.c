@@ -1,36 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // `eleanor index add NAME PATH...`: files into an index. What is there already with the same content is left
 // alone; the rest goes in by batches, each of which is there for good when the next begins.
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/progress.h"
-#include "base/str.h"
-#include "cmd/index.h"
+#include "base/thread.h"
+#include "cmd/index_add.h"
 #include "cmd/model.h"
-#include "format/utf8.h"
+#include "files/ahead.h"
+#include "files/stamps.h"
 
 enum {
     BATCH_FILES = 256,
     BATCH_BYTES = 1 << 20, // or so much text, whichever comes first
+    DEFAULT_WORKERS = 4,   // at most; they wait for disks and converters, and the model wants the processors
+    READER = 1,            // raised when files are read otherwise than before: they are read again
 };
 
-// Files that wait to be embedded: their texts, one after the other.
+// Files that wait to be embedded.
 struct batch {
     const char *path[BATCH_FILES];
-    size_t start[BATCH_FILES + 1];
-    size_t count;
-    struct el_str text;
+    struct el_file_text file[BATCH_FILES];
+    size_t count, bytes;
 };
-
-enum skip { BINARY, TOO_LARGE, SKIPS };
-static const char *const skip_names[SKIPS] = {"binary", "too large"};
 
 struct adding {
     const struct el_config *config;
@@ -38,28 +32,24 @@ struct adding {
     struct el_index_target target;
     struct el_cmd_model model; // opened when there is something to embed
     struct el_walk walk;
+    struct el_stamps *stamps;
+    uint64_t rules; // how files are read, for the stamps
+    bool *kept;     // [walk.count]: el_add_remove_gone
     struct batch batch;
-    struct el_progress progress;
-    bool *kept; // [walk.count]: the file is in the index, or could not be read
-    int64_t added, changed, unchanged, removed, chunks;
-    size_t skipped[SKIPS];
-    struct el_str failures; // JSON objects with commas between
-    size_t failed;
+    struct el_add_summary summary;
 };
 
-// Told at once, kept for the JSON of the end.
-static void fail_file(void *context, const char *path, const char *why) {
-    struct adding *adding = context;
-    struct el_str *list = &adding->failures;
-    el_progress_note(&adding->progress, "%s: %s", path, why);
-    bool whole = el_str_puts(list, adding->failed ? ",{\"path\":" : "{\"path\":") == 0 &&
-                 el_str_put_json(list, path, strlen(path)) == 0 && el_str_puts(list, ",\"reason\":") == 0 &&
-                 el_str_put_json(list, why, strlen(why)) == 0 && el_str_putc(list, '}') == 0;
-    adding->failed++;
-    (void)whole; // without memory for it the next thing fails
+// ---- a batch ----
+
+static void clear(struct batch *batch) {
+    for (size_t i = 0; i < batch->count; i++)
+        el_file_text_done(&batch->file[i]);
+    batch->count = batch->bytes = 0;
 }
 
-// ---- a batch ----
+static struct el_search_document document_of(const char *path, const struct el_file_text *file) {
+    return (struct el_search_document){.id = path, .text = {file->text.data, file->text.length}};
+}
 
 static int open_model(struct adding *adding) {
     const char *name = el_index_facts(adding->target.index)->model;
@@ -69,149 +59,176 @@ static int open_model(struct adding *adding) {
 
 static int flush(struct adding *adding) {
     struct batch *batch = &adding->batch;
-    struct el_search_document documents[BATCH_FILES] = {{0}};
+    struct el_search_document documents[BATCH_FILES];
     int64_t chunks = 0;
     if (!batch->count) return 0;
-    for (size_t i = 0; i < batch->count; i++) {
-        documents[i].id = batch->path[i];
-        documents[i].text.data = batch->text.data + batch->start[i];
-        documents[i].text.length = batch->start[i + 1] - batch->start[i];
+    for (size_t i = 0; i < batch->count; i++)
+        documents[i] = document_of(batch->path[i], &batch->file[i]);
+    if (!adding->wish->dry_run) {
+        EL_TRY(open_model(adding));
+        EL_TRY(el_search_add(adding->target.index, adding->model.embedder, documents, batch->count, &chunks));
     }
-    EL_TRY(open_model(adding));
-    EL_TRY(el_search_add(adding->target.index, adding->model.embedder, documents, batch->count, &chunks));
-    adding->chunks += chunks;
-    batch->count = 0;
-    el_str_clear(&batch->text);
+    adding->summary.chunks += chunks;
+    clear(batch);
     return 0;
 }
 
 // ---- a file ----
 
-static bool is_text(const struct el_str *text, size_t start) {
-    const char *bytes = text->data + start;
-    const size_t length = text->length - start;
-    return !memchr(bytes, '\0', length) && el_utf8_valid(bytes, length) == length;
-}
-
-// Keeps the file that was read to the end of the batch's text, if the index does not have it.
-static int keep_or_drop(struct adding *adding, const char *path, size_t start) {
-    struct batch *batch = &adding->batch;
-    const struct el_hash128 hash =
-        el_index_hash(adding->target.index, batch->text.data + start, batch->text.length - start);
+// 1 when the document that is in the index has this hash, 0 when it has another or is not there.
+static int is_in(struct adding *adding, const char *path, const struct el_hash128 *hash, int *ret_known) {
     struct el_hash128 had;
-    const int known = el_index_target_find(&adding->target, path, &had);
+    int known = el_index_target_find(&adding->target, path, &had);
     if (known < 0) return known;
-    if (known && el_hash_equal(&had, &hash)) {
-        adding->unchanged++;
-        batch->text.length = start;
-        return 0;
-    }
-    adding->changed += known;
-    adding->added += !known;
-    batch->path[batch->count] = path;
-    batch->start[batch->count] = start;
-    batch->start[++batch->count] = batch->text.length;
-    return batch->count == BATCH_FILES || batch->text.length >= BATCH_BYTES ? flush(adding) : 0;
+    *ret_known = known;
+    return known && el_hash_equal(&had, hash);
 }
 
-static int add_file(struct adding *adding, size_t which) {
-    const char *path = adding->walk.files[which].path;
-    const size_t start = adding->batch.text.length;
-    int status = el_read_file(path, adding->wish->max_file, &adding->batch.text);
-    adding->kept[which] = status != EL_ETOOBIG;
-    if (status == 0 && !is_text(&adding->batch.text, start)) {
-        adding->kept[which] = false;
-        adding->skipped[BINARY]++;
-        adding->batch.text.length = start;
+// Keeps a file that was read for the batch, unless the index has it.
+static int keep_or_drop(struct adding *adding, const char *path, struct el_file_text *file,
+                        const struct el_hash128 *hash) {
+    struct batch *batch = &adding->batch;
+    int known = 0;
+    int same = is_in(adding, path, hash, &known);
+    if (same < 0) return same;
+    if (same) {
+        adding->summary.unchanged++;
         return 0;
     }
-    if (status == 0) return keep_or_drop(adding, path, start);
-    adding->batch.text.length = start;
-    if (status == EL_ENOMEM) return status;
-    if (status == EL_ETOOBIG)
-        adding->skipped[TOO_LARGE]++;
+    adding->summary.changed += known;
+    adding->summary.added += !known;
+    el_add_tell(&adding->summary, known ? "change" : "add", path, NULL);
+    batch->bytes += file->text.length;
+    batch->path[batch->count] = path;
+    batch->file[batch->count++] = *file;
+    *file = (struct el_file_text){0};
+    return batch->count == BATCH_FILES || batch->bytes >= BATCH_BYTES ? flush(adding) : 0;
+}
+
+// Counts a file that gave no text, now or in an earlier run.
+static void leave_out(struct adding *adding, size_t which, enum el_file_outcome outcome, const char *why) {
+    const struct el_file_outcome_info *info = &el_file_outcomes[outcome];
+    const char *path = adding->walk.files[which].path;
+    adding->summary.outcomes[outcome]++;
+    adding->kept[which] = info->fails || outcome == EL_FILE_NO_PDFTOTEXT;
+    if (info->fails)
+        el_add_failed(&adding->summary, path, info->key, why);
     else
-        fail_file(adding, path, el_error_detail());
+        el_add_tell(&adding->summary, "skip", path, info->text);
+}
+
+static void count(struct el_add_summary *summary, const struct el_file_text *file) {
+    summary->read++;
+    if (file->outcome != EL_FILE_READ) return;
+    summary->kinds[file->kind]++;
+    summary->unpacked += file->is_unpacked;
+    summary->converted += file->is_converted;
+    summary->text_bytes += file->text.length;
+}
+
+static int take_file(struct adding *adding, size_t which, struct el_file_text *file) {
+    const char *path = adding->walk.files[which].path;
+    struct el_stamp stamp = {.file = file->stamp, .rules = adding->rules, .outcome = file->outcome};
+    const bool is_text = file->outcome == EL_FILE_READ;
+    count(&adding->summary, file);
+    if (is_text) {
+        const struct el_search_document document = document_of(path, file);
+        stamp.hash = el_search_hash(adding->target.index, &document);
+    }
+    if (file->is_settled && el_file_outcomes[file->outcome].lasts)
+        EL_TRY(el_stamps_put(adding->stamps, path, &stamp));
+    if (is_text) return keep_or_drop(adding, path, file, &stamp.hash);
+    leave_out(adding, which, file->outcome, file->why);
     return 0;
+}
+
+// ---- the files ----
+
+// True when the file's stamp says that nothing has changed since an earlier run, which is counted.
+static int pass_unread(struct adding *adding, size_t which, bool *ret_passed) {
+    const struct el_file *file = &adding->walk.files[which];
+    const struct el_stamp *stamp = el_stamps_find(adding->stamps, file->path, &file->stamp, adding->rules);
+    int same = 0, known;
+    adding->kept[which] = true;
+    if (stamp && stamp->outcome == EL_FILE_READ) {
+        same = is_in(adding, file->path, &stamp->hash, &known);
+        if (same < 0) return same;
+        adding->summary.unchanged += same;
+    } else if (stamp && !el_file_outcomes[stamp->outcome].fails) {
+        same = 1;
+        leave_out(adding, which, stamp->outcome, NULL);
+    }
+    if (same) EL_TRY(el_stamps_put(adding->stamps, file->path, stamp));
+    *ret_passed = same;
+    return 0;
+}
+
+// The files that have to be read: which[ret_count], and their paths.
+static int choose(struct adding *adding, size_t *which, const char **paths, size_t *ret_count) {
+    size_t count = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < adding->walk.count; i++) {
+        bool passed;
+        EL_TRY(pass_unread(adding, i, &passed));
+        if (passed) continue;
+        paths[count] = adding->walk.files[i].path;
+        which[count++] = i;
+        bytes += adding->walk.files[i].stamp.size;
+    }
+    el_progress_start(&adding->summary.progress, adding->wish->name, NULL, bytes, 0);
+    *ret_count = count;
+    return 0;
+}
+
+static int take_files(struct adding *adding, struct el_ahead *ahead, const size_t *which) {
+    for (size_t i = 0;; i++) {
+        el_auto(el_file_text_done) struct el_file_text file = {0};
+        int status = el_ahead_next(ahead, &file);
+        if (status < 0) return status;
+        if (status == 0) return flush(adding);
+        EL_TRY(take_file(adding, which[i], &file));
+        el_progress_add(&adding->summary.progress, adding->walk.files[which[i]].stamp.size);
+    }
 }
 
 static int add_files(struct adding *adding) {
+    size_t *which el_auto_free = NULL;
+    const char **paths el_auto_free = NULL;
+    struct el_ahead *ahead = NULL;
+    size_t count;
+    const int64_t wanted = adding->wish->workers;
+    const int workers = wanted ? (int)wanted : EL_MIN(el_cpu_count(), DEFAULT_WORKERS);
+    EL_TRY(el_alloc(adding->walk.count, sizeof *which, &which));
+    EL_TRY(el_alloc(adding->walk.count, sizeof *paths, &paths));
     EL_TRY(el_zalloc(adding->walk.count, sizeof *adding->kept, &adding->kept));
-    el_progress_start(&adding->progress, adding->wish->name, NULL, adding->walk.bytes, 0);
-    for (size_t i = 0; i < adding->walk.count; i++) {
-        EL_TRY(add_file(adding, i));
-        el_progress_add(&adding->progress, adding->walk.files[i].size);
-    }
-    return flush(adding);
-}
-
-// ---- what is gone ----
-
-struct gone {
-    struct adding *adding;
-    const char *root;
-    char **ids;
-    size_t count, capacity;
-};
-
-// A file below the root that the walk did not keep is gone when it was skipped, or is not there any more;
-// else its folder could not be read, and nobody knows.
-static int look_for(void *context, const char *id) {
-    struct gone *gone = context;
-    const struct adding *adding = gone->adding;
-    const char *rest = id + strlen(gone->root);
-    struct stat info;
-    if (*rest && *rest != '/') return 0; // only the name's beginning is the same
-    const struct el_file *file = el_walk_find(&adding->walk, id);
-    if (file && adding->kept[file - adding->walk.files]) return 0;
-    if (!file && (lstat(id, &info) == 0 || (errno != ENOENT && errno != ENOTDIR))) return 0;
-    EL_TRY(el_grow(&gone->ids, sizeof *gone->ids, gone->count, &gone->capacity));
-    EL_TRY(el_strdup(id, &gone->ids[gone->count]));
-    gone->count++;
-    return 0;
-}
-
-static int remove_gone_below(struct adding *adding, const char *root) {
-    struct gone gone = {.adding = adding, .root = root};
-    int64_t removed = 0;
-    int status = el_index_each(adding->target.index, root, look_for, &gone);
-    if (status == 0 && gone.count)
-        status = el_index_remove(adding->target.index, (const char *const *)gone.ids, gone.count, &removed);
-    adding->removed += removed;
-    for (size_t i = 0; i < gone.count; i++)
-        el_free(gone.ids[i]);
-    el_free(gone.ids);
+    EL_TRY(choose(adding, which, paths, &count));
+    if (!count) return 0;
+    EL_TRY(el_ahead_open(paths, count, adding->wish->max_file, workers, &ahead));
+    int status = take_files(adding, ahead, which);
+    el_ahead_close(ahead);
     return status;
-}
-
-static int remove_gone(struct adding *adding) {
-    for (size_t i = 0; i < adding->walk.root_count; i++)
-        EL_TRY(remove_gone_below(adding, adding->walk.roots[i]));
-    return 0;
 }
 
 // ---- the whole ----
 
-static void print_json(const struct adding *adding) {
-    printf("{\"index\":\"%s\",\"files\":%zu,\"added\":%" PRId64 ",\"changed\":%" PRId64
-           ",\"unchanged\":%" PRId64 ",\"removed\":%" PRId64 ",\"chunks\":%" PRId64,
-           adding->wish->name, adding->walk.count, adding->added, adding->changed, adding->unchanged,
-           adding->removed, adding->chunks);
-    printf(",\"skipped\":{\"binary\":%zu,\"too_large\":%zu,\"hidden\":%zu,\"links\":%zu},\"failed\":[%s]}\n",
-           adding->skipped[BINARY], adding->skipped[TOO_LARGE], adding->walk.hidden, adding->walk.links,
-           adding->failures.length ? adding->failures.data : "");
+static void tell_folder(void *context, const char *path, const char *why) {
+    struct el_add_summary *summary = context;
+    summary->outcomes[EL_FILE_UNREADABLE]++;
+    el_add_failed(summary, path, el_file_outcomes[EL_FILE_UNREADABLE].key, why);
 }
 
-static void print_text(const struct adding *adding) {
-    printf("%s: %" PRId64 " added, %" PRId64 " changed, %" PRId64 " unchanged, %" PRId64 " removed; %" PRId64
-           " chunks embedded\n",
-           adding->wish->name, adding->added, adding->changed, adding->unchanged, adding->removed,
-           adding->chunks);
-    for (int i = 0; i < SKIPS; i++)
-        if (adding->skipped[i]) printf("  skipped, %s: %zu\n", skip_names[i], adding->skipped[i]);
-    if (adding->walk.hidden) printf("  skipped, hidden: %zu\n", adding->walk.hidden);
-    if (adding->walk.links) printf("  skipped, links and others: %zu\n", adding->walk.links);
-    if (adding->failed) printf("  failed: %zu\n", adding->failed);
+static int open_stamps(struct adding *adding) {
+    char *folder el_auto_free = NULL, *path el_auto_free = NULL;
+    const uint64_t rules[] = {READER, adding->wish->max_file};
+    adding->rules = el_index_hash(adding->target.index, rules, sizeof rules).word[0];
+    EL_TRY(el_path_join(adding->wish->root, adding->wish->name, &folder));
+    EL_TRY(el_path_join(folder, "files.stamps", &path));
+    return el_stamps_open(path, &adding->stamps);
+}
+
+// Stamps of files elsewhere stay; those here were put again or are gone.
+static bool is_elsewhere(void *context, const char *path) {
+    return !el_walk_covers(context, path);
 }
 
 // Files of other shares are none of this process.
@@ -221,7 +238,7 @@ static void leave_to_others(const struct el_shard *shard, struct el_walk *walk) 
         if (el_shard_has(shard, walk->files[i].path)) {
             walk->files[kept++] = walk->files[i];
         } else {
-            walk->bytes -= walk->files[i].size;
+            walk->bytes -= walk->files[i].stamp.size;
             el_free(walk->files[i].path);
         }
     }
@@ -230,6 +247,12 @@ static void leave_to_others(const struct el_shard *shard, struct el_walk *walk) 
 
 static int add_all(struct adding *adding) {
     const struct el_index_wish *wish = adding->wish;
+    const struct el_walk_rules rules = {.include = wish->include.data,
+                                        .exclude = wish->exclude.data,
+                                        .hidden = wish->hidden,
+                                        .no_ignore = wish->no_ignore,
+                                        .tell = tell_folder,
+                                        .context = &adding->summary};
     EL_TRY(el_index_target_open(wish, &adding->target));
     if (adding->target.whole && wish->update)
         return el_fail(EL_EINVAL,
@@ -237,29 +260,36 @@ static int add_all(struct adding *adding) {
                        "behind `index merge`");
     if (!el_index_facts(adding->target.index)->model[0])
         return el_fail(EL_EINVAL, "index %s has no model to embed files: it takes --vectors", wish->name);
-    EL_TRY(el_walk_open(wish->operands, wish->operand_count, fail_file, adding, &adding->walk));
+    EL_TRY(open_stamps(adding));
+    EL_TRY(el_walk_open(wish->operands, wish->operand_count, &rules, &adding->walk));
     leave_to_others(&adding->target.shard, &adding->walk);
     EL_TRY(add_files(adding));
-    return wish->update ? remove_gone(adding) : 0;
+    if (wish->update)
+        EL_TRY(el_add_remove_gone(adding->target.index, &adding->walk, adding->kept, &adding->summary));
+    const bool alone = !wish->dry_run && adding->target.shard.size == 1;
+    return !alone ? 0 : el_stamps_save(adding->stamps, is_elsewhere, &adding->walk);
 }
 
 int el_index_add_files(const struct el_config *config, const struct el_index_wish *wish, bool *ret_failed) {
-    struct adding adding = {.config = config, .wish = wish};
-    el_progress_open(&adding.progress, stderr);
-    int status = add_all(&adding);
-    el_progress_finish(&adding.progress);
+    struct adding *adding el_auto_free = NULL;
+    EL_TRY(el_zalloc(1, sizeof *adding, &adding));
+    adding->config = config;
+    adding->wish = wish;
+    adding->summary.wish = wish;
+    adding->summary.start_ns = el_now_ns();
+    el_progress_open(&adding->summary.progress, stderr);
+    int status = add_all(adding);
+    el_progress_finish(&adding->summary.progress);
     if (status == 0) {
-        if (wish->json)
-            print_json(&adding);
-        else
-            print_text(&adding);
-        *ret_failed = adding.failed > 0;
+        el_add_print(&adding->summary, &adding->walk);
+        *ret_failed = adding->summary.failed > 0;
     }
-    el_cmd_model_close(&adding.model);
-    el_index_target_close(&adding.target);
-    el_walk_close(&adding.walk);
-    el_str_done(&adding.batch.text);
-    el_str_done(&adding.failures);
-    el_free(adding.kept);
+    el_cmd_model_close(&adding->model);
+    el_index_target_close(&adding->target);
+    el_stamps_close(adding->stamps);
+    el_walk_close(&adding->walk);
+    clear(&adding->batch);
+    el_str_done(&adding->summary.failures);
+    el_free(adding->kept);
     return status;
 }

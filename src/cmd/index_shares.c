@@ -17,8 +17,8 @@ static void tell_share(const struct el_index_wish *wish, const struct el_shard *
 int el_index_target_open(const struct el_index_wish *wish, struct el_index_target *ret_target) {
     struct el_index_target target = {0};
     EL_TRY(el_shard_find(wish->shard, &target.shard));
-    if (target.shard.size == 1) {
-        EL_TRY(el_search_open(wish->root, wish->name, true, &target.index));
+    if (target.shard.size == 1 || wish->dry_run) {
+        EL_TRY(el_search_open(wish->root, wish->name, !wish->dry_run, &target.index));
     } else {
         EL_TRY(el_search_open(wish->root, wish->name, false, &target.whole));
         int status = el_parts_open(wish->root, wish->name, target.whole, &target.shard, &target.index);

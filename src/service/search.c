@@ -166,7 +166,7 @@ static int cut_documents(struct adding *adding, const struct el_embedder *embedd
     return status;
 }
 
-static struct el_hash128 hash_of(const struct el_index *index, const struct el_search_document *document) {
+struct el_hash128 el_search_hash(const struct el_index *index, const struct el_search_document *document) {
     return el_index_hash(index, document->text.data, document->text.length);
 }
 
@@ -181,7 +181,7 @@ static int embed_and_put(struct adding *adding, struct el_embedder *embedder) {
         struct el_index_document *document = &adding->puts[i];
         document->id = adding->documents[i].id;
         document->metadata = adding->documents[i].metadata;
-        document->hash = hash_of(adding->index, &adding->documents[i]);
+        document->hash = el_search_hash(adding->index, &adding->documents[i]);
         document->texts = texts;
         texts += document->chunks;
     }

@@ -29,6 +29,9 @@ struct el_search_document {
     struct el_text text;  // valid UTF-8
 };
 
+// What el_index_find gives for this document once it was added: of its content.
+struct el_hash128 el_search_hash(const struct el_index *index, const struct el_search_document *document);
+
 // Cuts the documents into chunks, embeds them and puts them into the index: all, or on failure none. The
 // model's prompt for documents is put before each chunk, where it has one. *ret_chunks of all.
 int el_search_add(struct el_index *index, struct el_embedder *embedder,
