@@ -24,11 +24,7 @@ static int look_for(void *context, const char *id) {
     const struct el_file *file = el_walk_find(gone->walk, id);
     if (file && gone->kept[file - gone->walk->files]) return 0;
     if (!file && (lstat(id, &info) == 0 || (errno != ENOENT && errno != ENOTDIR))) return 0;
-    if (gone->count == gone->capacity) {
-        const size_t capacity = gone->capacity ? gone->capacity * 2 : 16;
-        EL_TRY(el_realloc(&gone->ids, capacity, sizeof *gone->ids));
-        gone->capacity = capacity;
-    }
+    EL_TRY(el_grow(&gone->ids, sizeof *gone->ids, gone->count, &gone->capacity));
     EL_TRY(el_strdup(id, &gone->ids[gone->count]));
     gone->count++;
     return 0;

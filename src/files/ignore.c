@@ -35,11 +35,7 @@ static size_t trim(const char *line, size_t length) {
 
 static int add_rule(struct el_ignore *rules, const char *line, size_t length) {
     struct rule rule = {0};
-    if (rules->count == rules->capacity) {
-        const size_t capacity = rules->capacity ? rules->capacity * 2 : 8;
-        EL_TRY(el_realloc(&rules->rules, capacity, sizeof *rules->rules));
-        rules->capacity = capacity;
-    }
+    EL_TRY(el_grow(&rules->rules, sizeof *rules->rules, rules->count, &rules->capacity));
     rule.negated = *line == '!';
     line += rule.negated;
     length -= rule.negated;

@@ -18,7 +18,6 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum { MOST_CPU_SECONDS = 30, MOST_SECONDS = 60 };
 static const rlim_t most_memory = (rlim_t)2 << 30;
 
 bool el_is_pdf(const void *bytes, size_t size) {
@@ -33,7 +32,7 @@ static void close_p(int *fd) {
 struct converter {
     pid_t pid;
     int pdf, text; // [-1: closed]
-    uint64_t deadline_ns;
+    int seconds;   // that it may take
 };
 
 static int make_pdf(const void *bytes, size_t size, int *ret_fd) {
@@ -58,21 +57,20 @@ static int spawn(struct converter *converter, int output) {
     posix_spawn_file_actions_destroy(&actions);
     if (code == ENOENT) return el_fail(EL_ENOENT, "pdftotext is not there: install poppler-utils");
     if (code) return el_fail(EL_EIO, "cannot run pdftotext: %s", strerror(code));
-    const struct rlimit seconds = {MOST_CPU_SECONDS, MOST_CPU_SECONDS}, memory = {most_memory, most_memory};
-    prlimit(converter->pid, RLIMIT_CPU, &seconds, NULL);
+    const struct rlimit memory = {most_memory, most_memory};
     prlimit(converter->pid, RLIMIT_AS, &memory, NULL);
     return 0;
 }
 
 // Appends what comes, until the pipe ends, the clock has run down or it is too much.
 static int read_text(const struct converter *converter, size_t limit, struct el_str *text) {
-    enum { BLOCK = 65536, MS = 1000000 };
+    enum { BLOCK = 65536, MS = 1000000, SECOND = 1000 * MS };
+    const uint64_t deadline = el_now_ns() + (uint64_t)converter->seconds * SECOND;
     for (const size_t before = text->length;;) {
         const uint64_t now = el_now_ns();
         struct pollfd wait = {.fd = converter->text, .events = POLLIN};
-        if (now >= converter->deadline_ns)
-            return el_fail(EL_ECANCELED, "pdftotext took over %d s", MOST_SECONDS);
-        const int ready = poll(&wait, 1, (int)((converter->deadline_ns - now) / MS) + 1);
+        if (now >= deadline) return el_fail(EL_ECANCELED, "pdftotext took over %d s", converter->seconds);
+        const int ready = poll(&wait, 1, (int)((deadline - now) / MS) + 1);
         if (ready <= 0) continue; // the clock decides
         EL_TRY(el_str_reserve(text, BLOCK));
         const ssize_t got = read(converter->text, text->data + text->length, BLOCK);
@@ -92,17 +90,15 @@ static int finish(const struct converter *converter, int status) {
     while (waitpid(converter->pid, &how, 0) < 0 && errno == EINTR)
         ;
     if (status < 0) return status;
-    if (WIFSIGNALED(how) && (WTERMSIG(how) == SIGXCPU || WTERMSIG(how) == SIGKILL))
-        return el_fail(EL_ECANCELED, "pdftotext took over %d s of processor time", MOST_CPU_SECONDS);
     if (WIFSIGNALED(how)) return el_fail(EL_EFORMAT, "damaged: pdftotext died of it (%d)", WTERMSIG(how));
     if (WEXITSTATUS(how) == 3) return el_fail(EL_EFORMAT, "damaged: its text may not be copied");
     if (WEXITSTATUS(how)) return el_fail(EL_EFORMAT, "damaged, or under a password: pdftotext can't read it");
     return 0;
 }
 
-int el_pdf_text(const void *bytes, size_t size, size_t limit, struct el_str *text) {
+int el_pdf_text(const void *bytes, size_t size, size_t limit, int seconds, struct el_str *text) {
     int ends[2];
-    struct converter converter = {.deadline_ns = el_now_ns() + (uint64_t)MOST_SECONDS * 1000000000};
+    struct converter converter = {.seconds = seconds};
     EL_TRY(make_pdf(bytes, size, &converter.pdf));
     int status = pipe2(ends, O_CLOEXEC) < 0 ? el_fail(EL_EIO, "no pipe: %s", strerror(errno)) : 0;
     if (status == 0) {

@@ -11,8 +11,8 @@
 bool el_is_pdf(const void *bytes, size_t size);
 
 // Appends the text of a PDF. EL_ENOENT: there is no pdftotext; EL_EFORMAT: it can't read it, the detail being
-// what it says; EL_ETOOBIG: more than `limit` bytes of text; EL_ECANCELED: it took over a minute; EL_EIO,
+// what it says; EL_ETOOBIG: more than `limit` bytes of text; EL_ECANCELED: it took over `seconds`; EL_EIO,
 // EL_ENOMEM.
-int el_pdf_text(const void *bytes, size_t size, size_t limit, struct el_str *text);
+int el_pdf_text(const void *bytes, size_t size, size_t limit, int seconds, struct el_str *text);
 
 #endif

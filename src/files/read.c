@@ -12,6 +12,8 @@
 #include "files/pdf.h"
 #include "files/unpack.h"
 
+enum { PDF_SECONDS = 60 }; // that a PDF may take
+
 const struct el_file_outcome_info el_file_outcomes[EL_FILE_OUTCOMES] = {
 #define X(outcome, key, text, fails, lasts) [EL_FILE_##outcome] = {key, text, fails, lasts},
 #include "files/outcome.def"
@@ -68,7 +70,7 @@ static int read_html(const struct el_str *bytes, struct el_file_text *text) {
 static int read_pdf(const struct el_str *bytes, size_t limit, struct el_file_text *text) {
     struct el_str made el_auto(el_str_done) = {0};
     bool unused;
-    int status = el_pdf_text(bytes->data, bytes->length, limit, &made);
+    int status = el_pdf_text(bytes->data, bytes->length, limit, PDF_SECONDS, &made);
     if (status < 0 || !made.length) return settle(text, status, of_pdf(status));
     status = el_text_decode(made.data, made.length, NULL, &text->text, &unused);
     return settle(text, status, EL_FILE_BINARY);

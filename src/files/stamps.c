@@ -48,11 +48,7 @@ static struct el_hash128 sum_of(const char *bytes, size_t size) {
 }
 
 static int append(struct entries *entries, const struct entry *entry) {
-    if (entries->count == entries->capacity) {
-        const size_t capacity = entries->capacity ? entries->capacity * 2 : 64;
-        EL_TRY(el_realloc(&entries->list, capacity, sizeof *entries->list));
-        entries->capacity = capacity;
-    }
+    EL_TRY(el_grow(&entries->list, sizeof *entries->list, entries->count, &entries->capacity));
     entries->list[entries->count++] = *entry;
     return 0;
 }

@@ -50,11 +50,7 @@ static int enter(struct walker *walker, const char *folder, int depth) {
         walker->wish->tell(walker->wish->context, path, el_error_detail());
         return 0;
     }
-    if (walker->level_count == walker->level_capacity) {
-        const size_t capacity = walker->level_capacity ? walker->level_capacity * 2 : 8;
-        EL_TRY(el_realloc(&walker->levels, capacity, sizeof *walker->levels));
-        walker->level_capacity = capacity;
-    }
+    EL_TRY(el_grow(&walker->levels, sizeof *walker->levels, walker->level_count, &walker->level_capacity));
     struct level *level = &walker->levels[walker->level_count];
     *level = (struct level){.above = walker->ignore, .depth = depth};
     EL_TRY(el_ignore_parse(text.data, text.length, folder, walker->ignore, &level->rules));
@@ -121,11 +117,7 @@ static bool is_left_out(struct walker *walker, const FTSENT *entry) {
 // ---- walking ----
 
 static int add_file(struct el_walk *walk, const FTSENT *entry) {
-    if (walk->count == walk->capacity) {
-        const size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
-        EL_TRY(el_realloc(&walk->files, capacity, sizeof *walk->files));
-        walk->capacity = capacity;
-    }
+    EL_TRY(el_grow(&walk->files, sizeof *walk->files, walk->count, &walk->capacity));
     struct el_file *file = &walk->files[walk->count];
     EL_TRY(el_strdup(entry->fts_path, &file->path));
     file->stamp = el_file_stamp(entry->fts_statp);
