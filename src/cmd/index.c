@@ -209,6 +209,21 @@ static int add_ends(struct el_str *globs, const char *ends) {
     return 0;
 }
 
+static int parse_chunk_flag(struct el_index_wish *wish, const char *flag, const char *value) {
+    enum { MOST_TOKENS = 1 << 20 };
+    int status = 0;
+    if (el_streq(flag, "chunk")) {
+        wish->chunk_auto = el_streq(value, "auto");
+        if (!wish->chunk_auto) status = el_chunk_by_parse(value, &wish->chunk_by);
+    }
+    if (el_streq(flag, "chunk-tokens")) status = el_parse_i64(value, 1, MOST_TOKENS, &wish->chunk_tokens);
+    if (el_streq(flag, "chunk-overlap")) {
+        status = el_parse_i64(value, 0, MOST_TOKENS, &wish->chunk_overlap);
+        if (status == 0 && !wish->chunk_overlap) wish->chunk_overlap = EL_SEARCH_NO_OVERLAP;
+    }
+    return status;
+}
+
 static int parse_flag(struct el_index_wish *wish, const char *flag, const char *value) {
     int status = 0;
     if (el_streq(flag, "json")) wish->json = true;
@@ -231,6 +246,7 @@ static int parse_flag(struct el_index_wish *wish, const char *flag, const char *
     if (el_streq(flag, "dim")) status = el_parse_i64(value, 1, EL_VECTOR_MAX_DIM, &wish->dim);
     if (el_streq(flag, "top")) status = el_parse_i64(value, 1, MOST_TOP, &wish->top);
     if (el_streq(flag, "max-file")) status = el_parse_bytes(value, &wish->max_file);
+    if (el_starts_with(flag, "chunk")) status = parse_chunk_flag(wish, flag, value);
     return status < 0 ? el_fail_in(status, "--%s", flag) : 0;
 }
 
@@ -256,7 +272,7 @@ static int parse(struct el_args args, struct el_index_wish *wish) {
 
 static int run(struct el_args *args) {
     struct el_config config el_auto(el_config_done) = {0};
-    struct el_index_wish wish = {.max_file = DEFAULT_MAX_FILE};
+    struct el_index_wish wish = {.max_file = DEFAULT_MAX_FILE, .chunk_auto = true};
     bool failed = false;
     int status = parse(*args, &wish);
     if (status == 0) status = el_args_config(args, &config);
@@ -307,6 +323,10 @@ const struct el_verb el_verb_index = {
                                       {"no-ignore", 0, NULL, "add: what .gitignore files leave out too"},
                                       {"hidden", 0, NULL, "add: names that begin with a dot too"},
                                       {"max-file", 0, "SIZE", "add: skip files over this (default 16MiB)"},
+                                      {"chunk", 0, "auto|paragraph|sentence|tokens|markdown|code",
+                                       "add: what files are cut by (default auto: their kind)"},
+                                      {"chunk-tokens", 0, "N", "add: tokens of a chunk, at most"},
+                                      {"chunk-overlap", 0, "N", "add: tokens that the next chunk repeats"},
                                       {"workers", 0, "N", "add: threads that read files ahead"},
                                       {"shard", 0, "I/N",
                                        "add: take share I (from 0) of N; \"/N\": the launcher's"},

@@ -20,10 +20,13 @@ struct el_index_wish {
     size_t id_count;
     const char *metric, *model, *store, *vectors, *shard, *filter; // as given, or NULL
     enum el_query_mode mode;
-    int64_t dim, top;               // 0: not given
-    uint64_t max_file;              // bytes
-    int64_t workers;                // 0: as many as will do
-    struct el_str include, exclude; // lines as in a .gitignore; owned
+    int64_t dim, top;  // 0: not given
+    uint64_t max_file; // bytes
+    int64_t workers;   // 0: as many as will do
+    bool chunk_auto;   // by the kind of each file, else by chunk_by
+    enum el_chunk_by chunk_by;
+    int64_t chunk_tokens, chunk_overlap; // 0: as el_search_document says
+    struct el_str include, exclude;      // lines as in a .gitignore; owned
     bool update, dry_run, hidden, no_ignore, json;
     char *root; // of all indexes; owned
 };

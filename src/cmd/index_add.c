@@ -47,8 +47,22 @@ static void clear(struct batch *batch) {
     batch->count = batch->bytes = 0;
 }
 
-static struct el_search_document document_of(const char *path, const struct el_file_text *file) {
-    return (struct el_search_document){.id = path, .text = {file->text.data, file->text.length}};
+static enum el_chunk_by chunk_by(const struct el_index_wish *wish, enum el_file_kind kind) {
+    static const enum el_chunk_by by_kind[EL_KIND_COUNT] = {[EL_KIND_MARKDOWN] = EL_CHUNK_MARKDOWN,
+                                                            [EL_KIND_HTML] = EL_CHUNK_MARKDOWN,
+                                                            [EL_KIND_CODE] = EL_CHUNK_CODE};
+    return wish->chunk_auto ? by_kind[kind] : wish->chunk_by;
+}
+
+static struct el_search_document document_of(const struct el_index_wish *wish, const char *path,
+                                             const struct el_file_text *file) {
+    return (struct el_search_document){.id = path,
+                                       .metadata = file->metadata.data,
+                                       .text = {file->text.data, file->text.length},
+                                       .by = chunk_by(wish, file->kind),
+                                       .chunk_tokens = wish->chunk_tokens,
+                                       .chunk_overlap = wish->chunk_overlap,
+                                       .title = file->title.data};
 }
 
 static int open_model(struct adding *adding) {
@@ -63,7 +77,7 @@ static int flush(struct adding *adding) {
     int64_t chunks = 0;
     if (!batch->count) return 0;
     for (size_t i = 0; i < batch->count; i++)
-        documents[i] = document_of(batch->path[i], &batch->file[i]);
+        documents[i] = document_of(adding->wish, batch->path[i], &batch->file[i]);
     if (!adding->wish->dry_run) {
         EL_TRY(open_model(adding));
         EL_TRY(el_search_add(adding->target.index, adding->model.embedder, documents, batch->count, &chunks));
@@ -132,7 +146,7 @@ static int take_file(struct adding *adding, size_t which, struct el_file_text *f
     const bool is_text = file->outcome == EL_FILE_READ;
     count(&adding->summary, file);
     if (is_text) {
-        const struct el_search_document document = document_of(path, file);
+        const struct el_search_document document = document_of(adding->wish, path, file);
         stamp.hash = el_search_hash(adding->target.index, &document);
     }
     if (file->is_settled && el_file_outcomes[file->outcome].lasts)
@@ -219,7 +233,13 @@ static void tell_folder(void *context, const char *path, const char *why) {
 
 static int open_stamps(struct adding *adding) {
     char *folder el_auto_free = NULL, *path el_auto_free = NULL;
-    const uint64_t rules[] = {READER, adding->wish->max_file};
+    const struct el_index_wish *wish = adding->wish;
+    const uint64_t rules[] = {READER,
+                              wish->max_file,
+                              wish->chunk_auto,
+                              wish->chunk_by,
+                              (uint64_t)wish->chunk_tokens,
+                              (uint64_t)wish->chunk_overlap};
     adding->rules = el_index_hash(adding->target.index, rules, sizeof rules).word[0];
     EL_TRY(el_path_join(adding->wish->root, adding->wish->name, &folder));
     EL_TRY(el_path_join(folder, "files.stamps", &path));

@@ -198,6 +198,18 @@ static void on_end(void *context, const xmlChar *name) {
 
 // ---- the page ----
 
+// Runs of blanks become one, and none stand around.
+static void tidy(struct el_str *title) {
+    size_t length = 0;
+    for (size_t i = 0; i < title->length; i++) {
+        const bool skips = is_blank(title->data[i]) && (!length || title->data[length - 1] == ' ');
+        if (!skips) title->data[length++] = is_blank(title->data[i]) ? ' ' : title->data[i];
+    }
+    length -= length && title->data[length - 1] == ' ';
+    title->length = length;
+    if (title->data) title->data[length] = '\0';
+}
+
 int el_html_text(const char *bytes, size_t size, struct el_str *text, struct el_str *title) {
     enum { PIECE = 1 << 16 };
     struct page page = {.text = text, .title = title};
@@ -213,6 +225,7 @@ int el_html_text(const char *bytes, size_t size, struct el_str *text, struct el_
     if (page.status == 0) htmlParseChunk(page.parser, NULL, 0, 1);
     const bool is_short = page.parser->errNo == XML_ERR_NO_MEMORY;
     htmlFreeParserCtxt(page.parser);
+    tidy(title);
     return is_short ? el_fail(EL_ENOMEM, "no memory to read HTML") : page.status;
 }
 

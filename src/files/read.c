@@ -95,6 +95,16 @@ static int unpack_and_read(const char *path, const struct el_str *bytes, size_t 
     return read_text(path, &unpacked, limit, text);
 }
 
+static int write_metadata(struct el_file_text *text) {
+    struct el_str *json = &text->metadata;
+    EL_TRY(el_str_printf(json, "{\"kind\":\"%s\"", el_file_kind_name(text->kind)));
+    if (text->title.length) {
+        EL_TRY(el_str_puts(json, ",\"title\":"));
+        EL_TRY(el_str_put_json(json, text->title.data, text->title.length));
+    }
+    return el_str_putc(json, '}');
+}
+
 int el_file_read(const char *path, size_t limit, struct el_file_text *ret_text) {
     struct el_str bytes el_auto(el_str_done) = {0};
     struct el_file_text text = {.outcome = EL_FILE_READ};
@@ -103,6 +113,7 @@ int el_file_read(const char *path, size_t limit, struct el_file_text *ret_text) 
         status = settle(&text, status, of_file(status));
     else
         status = unpack_and_read(path, &bytes, limit, &text);
+    if (status == 0 && text.outcome == EL_FILE_READ) status = write_metadata(&text);
     text.is_settled = is_settled(&text.stamp);
     if (status == 0)
         *ret_text = text;
@@ -114,4 +125,5 @@ int el_file_read(const char *path, size_t limit, struct el_file_text *ret_text) 
 void el_file_text_done(struct el_file_text *text) {
     el_str_done(&text->text);
     el_str_done(&text->title);
+    el_str_done(&text->metadata);
 }

@@ -28,6 +28,7 @@ struct el_file_text {
     struct el_file_stamp stamp;   // of what was read
     bool is_settled;              // the stamp is old enough that a later change will change it
     enum el_file_kind kind;
+    struct el_str metadata;         // JSON: {"kind":"html","title":"..."}
     struct el_str text, title;      // valid UTF-8; of HTML that has one
     bool is_unpacked, is_converted; // for the summary
     char why[160];                  // of a failure, for a user

@@ -150,5 +150,7 @@ int el_stamps_save(struct el_stamps *stamps, bool (*keeps)(void *context, const 
     }
     head.sum = sum_of(out.data + sizeof head, out.length - sizeof head);
     memcpy(out.data, &head, sizeof head);
-    return el_write_file(stamps->path, out.data, out.length);
+    const bool same =
+        out.length == stamps->bytes.length && memcmp(out.data, stamps->bytes.data, out.length) == 0;
+    return same ? 0 : el_write_file(stamps->path, out.data, out.length);
 }

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fts.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -147,27 +148,64 @@ struct adding {
     struct el_chunks chunks; // of all documents
 };
 
+enum { MOST_TOKENS = 512, OVERLAP = 8 }; // beyond that a vector says too little of too much; an eighth
+
+// `most`: tokens of a text that the model takes.
+static int find_rules(const struct el_search_document *document, int64_t most, struct counting *counting,
+                      struct el_chunk_rules *ret_rules) {
+    const int64_t wanted = document->chunk_tokens;
+    const int64_t tokens = wanted ? wanted : EL_MIN(most, MOST_TOKENS);
+    const int64_t overlap = document->chunk_overlap == EL_SEARCH_NO_OVERLAP ? 0
+                            : document->chunk_overlap                       ? document->chunk_overlap
+                                                                            : tokens / OVERLAP;
+    if (tokens > most)
+        return el_fail(EL_EINVAL, "chunks of %" PRId64 " tokens: the model takes texts of %" PRId64, tokens,
+                       most);
+    if (overlap >= tokens)
+        return el_fail(EL_EINVAL, "an overlap of %" PRId64 " tokens in chunks of %" PRId64, overlap, tokens);
+    *ret_rules = (struct el_chunk_rules){.by = document->by,
+                                         .title = document->title,
+                                         .tokens = tokens,
+                                         .overlap = overlap,
+                                         .count = count_tokens,
+                                         .context = counting};
+    return 0;
+}
+
+static int cut_document(struct adding *adding, size_t which, int64_t most, struct counting *counting) {
+    const struct el_search_document *document = &adding->documents[which];
+    const size_t before = adding->chunks.count;
+    struct el_chunk_rules rules;
+    EL_TRY(find_rules(document, most, counting, &rules));
+    EL_TRY(el_chunk_text(&document->text, &rules, &adding->chunks));
+    adding->puts[which].chunks = (int64_t)(adding->chunks.count - before);
+    return 0;
+}
+
 // Cuts each document; adding->puts[i].chunks says how many chunks are whose.
 static int cut_documents(struct adding *adding, const struct el_embedder *embedder) {
-    enum { MOST_TOKENS = 512, OVERLAP = 8 }; // beyond that a vector says too little of too much; an eighth
     struct counting counting = {.embedder = embedder, .prompt = choose_prompt(embedder, document_prompts)};
     int64_t around = 0;
     int status = count_tokens(&counting, &(struct el_text){"", 0}, &around);
     counting.around = around;
-    const int64_t most = EL_MAX(1, EL_MIN(MOST_TOKENS, el_embedder_max_tokens(embedder)) - around);
-    const struct el_chunk_rules rules = {
-        .tokens = most, .overlap = most / OVERLAP, .count = count_tokens, .context = &counting};
-    for (size_t i = 0; status == 0 && i < adding->count; i++) {
-        const size_t before = adding->chunks.count;
-        status = el_chunk_text(&adding->documents[i].text, &rules, &adding->chunks);
-        adding->puts[i].chunks = (int64_t)(adding->chunks.count - before);
-    }
+    const int64_t most = EL_MAX(1, el_embedder_max_tokens(embedder) - around);
+    for (size_t i = 0; status == 0 && i < adding->count; i++)
+        status = cut_document(adding, i, most, &counting);
     el_tokens_done(&counting.tokens);
     return status;
 }
 
 struct el_hash128 el_search_hash(const struct el_index *index, const struct el_search_document *document) {
-    return el_index_hash(index, document->text.data, document->text.length);
+    const struct el_hash128 text = el_index_hash(index, document->text.data, document->text.length);
+    const struct el_hash128 title =
+        el_index_hash(index, document->title, document->title ? strlen(document->title) : 0);
+    const uint64_t all[] = {text.word[0],
+                            text.word[1],
+                            title.word[0],
+                            document->by,
+                            (uint64_t)document->chunk_tokens,
+                            (uint64_t)document->chunk_overlap};
+    return el_index_hash(index, all, sizeof all);
 }
 
 static int embed_and_put(struct adding *adding, struct el_embedder *embedder) {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "index/index.h"
+#include "service/chunk.h"
 #include "service/embed.h"
 
 // 1 to 100 letters, digits, '-' and '_', the first a letter or a digit. EL_EINVAL quotes the name.
@@ -27,13 +28,21 @@ struct el_search_document {
     const char *id;
     const char *metadata; // JSON, or NULL
     struct el_text text;  // valid UTF-8
+    // How it is cut; all zero: by paragraph, as many tokens as the model takes and at most 512, an eighth
+    // repeated.
+    enum el_chunk_by by;
+    int64_t chunk_tokens;  // at most in a chunk, those of the prompt and the model's own not counted
+    int64_t chunk_overlap; // with EL_SEARCH_NO_OVERLAP for none
+    const char *title;     // el_chunk_rules.title, or NULL
 };
+enum { EL_SEARCH_NO_OVERLAP = -1 };
 
-// What el_index_find gives for this document once it was added: of its content.
+// What el_index_find gives for this document once it was added: of its content and how it is cut.
 struct el_hash128 el_search_hash(const struct el_index *index, const struct el_search_document *document);
 
 // Cuts the documents into chunks, embeds them and puts them into the index: all, or on failure none. The
-// model's prompt for documents is put before each chunk, where it has one. *ret_chunks of all.
+// model's prompt for documents is put before each chunk, where it has one. *ret_chunks of all. EL_EINVAL:
+// chunks of more tokens than the model takes, or an overlap as long as a chunk.
 int el_search_add(struct el_index *index, struct el_embedder *embedder,
                   const struct el_search_document *documents, size_t count, int64_t *ret_chunks);
 

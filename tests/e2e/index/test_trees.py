@@ -119,6 +119,24 @@ class Trees(IndexTest):
         self.assertEqual((summary["added"], summary["skipped"]["no_pdftotext"], summary["failed"]), (0, 3, []))
         self.assertIn("package poppler-utils", self.index("add", "other", tree))
 
+    def test_each_kind_is_cut_by_its_structure(self):
+        code = "int a;\n\nint f(void) {\n    return 1;\n}\n"
+        tree = self.tree(a_md="# Cats\none\n## Dogs\ntwo\n", b_html="<title>T</title><h1>Cats</h1>one<h2>Dogs</h2>two", c_c=code)
+
+        def parts(name, *flags):
+            self.json("add", "docs", tree, *flags)
+            results = self.json("query", "docs", "cats", "-k", "100")["results"]
+            return [r["text"] for r in sorted(results, key=lambda r: r["part"]) if r["id"].endswith(name)]
+
+        self.assertEqual(parts("a.md"), ["Cats\n\none", "Cats > Dogs\n\ntwo"])
+        self.assertEqual(parts("b.html"), ["T > Cats\n\none", "T > Cats > Dogs\n\ntwo"])
+        self.assertEqual(parts("c.c"), [code.strip()])
+        self.assertEqual(parts("a.md", "--chunk", "paragraph"), ["# Cats\none\n## Dogs\ntwo"])  # cut anew, by other rules
+        self.assertEqual(parts("c.c", "--chunk", "tokens", "--chunk-tokens", "4", "--chunk-overlap", "0")[0], "int a;")
+        self.index("add", "docs", tree, "--chunk-tokens", "10000", code=1, says="chunks of 10000 tokens: the model takes")
+        self.index("add", "docs", tree, "--chunk-tokens", "4", "--chunk-overlap", "4", code=1, says="an overlap of 4 tokens")
+        self.index("add", "docs", tree, "--chunk", "page", code=2, says="--chunk")
+
     # ---- what has not changed is not read ----
 
     def test_nothing_is_read_twice(self):
@@ -159,15 +177,15 @@ class Trees(IndexTest):
     def test_bombs_pipes_and_endless_files(self):
         tree = self.tree(a_txt=TEXT)
         self.path("tree/bomb.gz", gzip.compress(b"x" * 50_000_000))
-        self.path("tree/twice.gz", gzip.compress(gzip.compress(TEXT.encode())))  # what is inside is no text
+        self.path("tree/twice.gz", gzip.compress(gzip.compress(b"twice " + TEXT.encode())))
         self.path("tree/cut.gz", gzip.compress(random.Random(3).randbytes(1000))[:500])
         self.path("tree/deep.html", "<html>" + "<div>" * 100_000)
         os.mkfifo(os.path.join(tree, "pipe"))
         os.mkfifo(os.path.join(tree, ".gitignore"))
         left, summary = self.left_out(tree, "--max-file", "1M", code=1, says=["cut.gz: damaged", "deep.html: damaged",
                                                                              ".gitignore is not a regular file"])
-        self.assertEqual(left, {"unpacks_too_large": 1, "binary": 1, "links": 1, "hidden": 1})
-        self.assertEqual((summary["added"], len(summary["failed"])), (1, 3))
+        self.assertEqual(left, {"unpacks_too_large": 1, "links": 1, "hidden": 1})
+        self.assertEqual((summary["added"], len(summary["failed"])), (2, 3))
         self.assertEqual(self.left_out("/proc/self/status", "/proc/kallsyms", "--max-file", "10k")[0], {"too_large": 1})
 
     @unittest.skipUnless(os.geteuid(), "root reads every folder")

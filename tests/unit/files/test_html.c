@@ -32,7 +32,8 @@ static void layout(void **state) {
 
 static void what_is_not_shown(void **state) {
     (void)state;
-    expect("<head><title>The title</title><style>p {}</style></head><script>if (a < b) x('</p>');</script>hi",
+    expect("<head><title>\n The\n title </title><style>p {}</style></head><script>if (a < b) "
+           "x('</p>');</script>hi",
            "hi", "The title");
     expect("a<!-- not this -->b<noscript>nor this</noscript><template><p>nor this</p></template>c", "abc",
            "");
