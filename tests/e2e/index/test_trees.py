@@ -132,7 +132,7 @@ class Trees(IndexTest):
         self.assertEqual(parts("b.html"), ["T > Cats\n\none", "T > Cats > Dogs\n\ntwo"])
         self.assertEqual(parts("c.c"), [code.strip()])
         self.assertEqual(parts("a.md", "--chunk", "paragraph"), ["# Cats\none\n## Dogs\ntwo"])  # cut anew, by other rules
-        self.assertEqual(parts("c.c", "--chunk", "tokens", "--chunk-tokens", "4", "--chunk-overlap", "0")[0], "int a;")
+        self.assertEqual(parts("c.c", "--chunk", "tokens", "--chunk-tokens", "4", "--chunk-overlap", "0")[0], "int a;\n\nint")
         self.index("add", "docs", tree, "--chunk-tokens", "10000", code=1, says="chunks of 10000 tokens: the model takes")
         self.index("add", "docs", tree, "--chunk-tokens", "4", "--chunk-overlap", "4", code=1, says="an overlap of 4 tokens")
         self.index("add", "docs", tree, "--chunk", "page", code=2, says="--chunk")
