@@ -4,8 +4,10 @@
 // are. Reads a command a line and answers with a line of JSON each:
 //     search BATCH K   seconds of one search for the first BATCH queries
 //     rows BATCH K     the rows that it finds
-//     read             GB/s at which all threads together read the rows, and do no more
-//     product          GFLOP/s of our products alone: 1,024 queries, and rows that stay in the cache
+//     encode           seconds that it takes to make bytes of the rows, and their memory; the next two need
+//     it bytes search BATCH K, bytes rows BATCH K     the same by those bytes read             GB/s at which
+//     all threads together read the rows, and do no more product          GFLOP/s of our products alone:
+//     1,024 queries, and rows that stay in the cache
 //
 //     bench_search ROWS QUERIES DIM [THREADS]
 #include <stdio.h>
@@ -17,7 +19,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
-#include "index/exact.h"
+#include "index/codes.h"
 #include "ops/ops.h"
 
 enum { READ_TASKS = 256, PRODUCT_QUERIES = 1024, PRODUCT_ROWS = 96, PRODUCT_CALLS = 8 };
@@ -25,6 +27,7 @@ enum { READ_TASKS = 256, PRODUCT_QUERIES = 1024, PRODUCT_ROWS = 96, PRODUCT_CALL
 struct bench {
     struct el_map rows_file, queries_file;
     struct el_vector_set set;
+    struct el_codes *codes;
     const float *queries;
     int query_count;
     struct el_team *team;
@@ -34,17 +37,30 @@ static double seconds_since(uint64_t began) {
     return (double)(el_now_ns() - began) * 1e-9;
 }
 
-static int search(const struct bench *bench, int batch, int k, bool print) {
+// `with_codes`: the rows are looked at as bytes first.
+static int search(const struct bench *bench, bool with_codes, int batch, int k, bool print) {
     el_auto_free struct el_hit *hits = NULL;
+    struct el_vector_set set = bench->set;
+    if (with_codes) set.codes = bench->codes;
     if (batch < 1 || batch > bench->query_count || k < 1)
         return el_fail(EL_EINVAL, "a batch of %d of %d queries, k %d", batch, bench->query_count, k);
     EL_TRY(el_alloc((size_t)batch * (size_t)k, sizeof *hits, &hits));
     const uint64_t began = el_now_ns();
-    EL_TRY(el_search_exact(&bench->set, bench->queries, batch, k, bench->team, hits));
+    EL_TRY(el_search_exact(&set, bench->queries, batch, k, bench->team, hits));
     printf("{\"seconds\":%.6f", seconds_since(began));
     for (int64_t i = 0; i < (int64_t)batch * k && print; i++)
         printf("%s%lld", i == 0 ? ",\"rows\":[" : ",", (long long)hits[i].row);
     printf(print ? "]}\n" : "}\n");
+    return 0;
+}
+
+static int encode(struct bench *bench) {
+    const uint64_t began = el_now_ns();
+    el_codes_close(bench->codes);
+    bench->codes = NULL;
+    EL_TRY(el_codes_open(bench->set.dim, &bench->codes));
+    EL_TRY(el_codes_append(bench->codes, &bench->set, bench->team));
+    printf("{\"seconds\":%.6f,\"bytes\":%zu}\n", seconds_since(began), el_codes_bytes(bench->codes));
     return 0;
 }
 
@@ -129,10 +145,13 @@ static int multiply(const struct bench *bench) {
 
 // ---- commands ----
 
-static int obey(const struct bench *bench, const char *line) {
+static int obey(struct bench *bench, const char *line) {
     int batch, k;
-    if (sscanf(line, "search %d %d", &batch, &k) == 2) return search(bench, batch, k, false);
-    if (sscanf(line, "rows %d %d", &batch, &k) == 2) return search(bench, batch, k, true);
+    if (sscanf(line, "search %d %d", &batch, &k) == 2) return search(bench, false, batch, k, false);
+    if (sscanf(line, "rows %d %d", &batch, &k) == 2) return search(bench, false, batch, k, true);
+    if (sscanf(line, "bytes search %d %d", &batch, &k) == 2) return search(bench, true, batch, k, false);
+    if (sscanf(line, "bytes rows %d %d", &batch, &k) == 2) return search(bench, true, batch, k, true);
+    if (el_starts_with(line, "encode")) return encode(bench);
     if (el_starts_with(line, "read")) return read_rows(bench);
     if (el_starts_with(line, "product")) return multiply(bench);
     return el_fail(EL_EINVAL, "commands are search BATCH K, rows BATCH K, read, product");
@@ -166,6 +185,7 @@ int main(int argc, char **argv) {
         if (obey(&bench, line) < 0) printf("{\"error\":\"%s\"}\n", el_error_detail());
         fflush(stdout);
     }
+    el_codes_close(bench.codes);
     el_team_close(bench.team);
     el_map_close(&bench.rows_file);
     el_map_close(&bench.queries_file);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 
@@ -61,6 +62,12 @@ int el_grow(void *p, size_t size, size_t count, size_t *capacity) {
     EL_TRY(el_realloc(p, grown, size));
     *capacity = grown;
     return 0;
+}
+
+void el_advise_huge_pages(void *p, size_t size) {
+    const uintptr_t page = 4096, begin = ((uintptr_t)p + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)p + size) / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 }
 
 void el_free(void *p) {

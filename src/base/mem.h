@@ -22,6 +22,10 @@ int el_realloc(void *p, size_t count, size_t size);
 int el_grow(void *p, size_t size, size_t count, size_t *capacity);
 void el_free(void *p);
 
+// Says that memory of el_alloc_aligned, not used yet, will be read from front to back, often: on huge pages
+// the processor looks up 512 times fewer addresses and fetches farther ahead. Advice only.
+void el_advise_huge_pages(void *p, size_t size);
+
 int el_strdup(const char *text, char **ret_copy);
 int el_strndup(const char *text, size_t length, char **ret_copy);
 

@@ -28,6 +28,10 @@ static int64_t count_allowed(const uint64_t *allowed, int64_t row, int64_t end) 
     return count;
 }
 
+int64_t el_allowed_count(const struct el_vector_set *set) {
+    return set->allowed ? count_allowed(set->allowed, 0, set->count) : set->count;
+}
+
 // Copies the next `most` allowed rows, fewer at the end; returns their number.
 static int64_t copy_rows(struct el_block_walk *walk, int64_t most) {
     const struct el_vector_set *set = walk->set;
@@ -47,8 +51,9 @@ bool el_block_next(struct el_block_walk *walk, int64_t most, struct el_block *re
     const uint64_t *allowed = walk->set->allowed;
     if (allowed) walk->next = find(allowed, walk->next, walk->end, true);
     if (walk->next >= walk->end) return false;
-    const int64_t first = walk->next, count = EL_MIN(walk->end - first, most);
-    if (!allowed || 2 * count_allowed(allowed, first, first + count) >= count) {
+    const int64_t first = walk->next, left = walk->run ? walk->run - first % walk->run : walk->end;
+    const int64_t count = EL_MIN(EL_MIN(walk->end - first, left), most);
+    if (!allowed || !walk->copies || 2 * count_allowed(allowed, first, first + count) >= count) {
         walk->next += count;
         *ret_block = (struct el_block){walk->set->rows + first * walk->set->dim, count, first, NULL};
     } else {

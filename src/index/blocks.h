@@ -26,9 +26,12 @@ static inline bool el_is_allowed(const struct el_vector_set *set, int64_t row) {
 struct el_block_walk {
     const struct el_vector_set *set;
     int64_t next, end; // rows that are left
+    int64_t run;       // no block crosses a multiple of this; 0: all may
     float *copies;     // [most][dim], and
-    int64_t *numbers;  // [most]: room for copies; neither is used without a filter
+    int64_t *numbers;  // [most]: room for copies; NULL: none are made
 };
+
+int64_t el_allowed_count(const struct el_vector_set *set); // rows
 
 // The next block, of 1 to `most` rows; false when no allowed row is left. It is good until the next call.
 bool el_block_next(struct el_block_walk *walk, int64_t most, struct el_block *ret_block);

@@ -23,11 +23,13 @@ struct el_query_bound el_bound_query(const struct el_bound *bound, const float *
     return (struct el_query_bound){.square = square, .length = el_bound_length(bound, square)};
 }
 
-// -|q - r|^2 >= t is q r - |r|^2 / 2 >= (t + |q|^2) / 2.
+// -|q - r|^2 >= t is q r - |r|^2 / 2 >= (t + |q|^2) / 2. Of bytes q' and r' is multiplied, and by Cauchy and
+// Schwarz |q r - q' r'| = |q' (r - r') + (q - q') r| <= |q'| |r - r'| + |q - q'| |r|.
 float el_bound_least(const struct el_bound *bound, const struct el_query_bound *query, float score,
-                     double longest) {
-    const double both = query->length + longest;
+                     const struct el_row_bound *rows) {
+    const double both = query->length + rows->longest;
+    const double coarse = (query->length + query->error) * rows->error + query->error * rows->longest;
     if (bound->metric != EL_METRIC_L2)
-        return (float)((double)score - bound->rounding * query->length * longest);
-    return (float)(((double)score + query->square) / 2 - bound->rounding * both * both);
+        return (float)((double)score - bound->rounding * query->length * rows->longest - coarse);
+    return (float)(((double)score + query->square) / 2 - bound->rounding * both * both - coarse);
 }

@@ -18,6 +18,13 @@ struct el_bound {
 struct el_query_bound {
     double square; // |query|^2
     double length; // never less than the query's
+    double error;  // of bytes: how far the query is from what is multiplied; 0: of floats
+};
+
+// Of rows that are looked at together.
+struct el_row_bound {
+    double longest; // none is longer
+    double error;   // of bytes: none is farther from what is multiplied; 0: of floats
 };
 
 enum { EL_MOST_DIM = 1 << 20 };
@@ -27,10 +34,10 @@ struct el_query_bound el_bound_query(const struct el_bound *bound, const float *
 // Never less than the length of a vector with this square, which was summed in fp32 and may have underflowed.
 double el_bound_length(const struct el_bound *bound, double square);
 
-// What a row's product with the query must reach for its score to reach `score`; rows are not longer than
-// `longest`. For squared distances the product is q r - |r|^2 / 2.
+// What a row's product with the query must reach for its score to reach `score`. For squared distances the
+// product is q r - |r|^2 / 2.
 float el_bound_least(const struct el_bound *bound, const struct el_query_bound *query, float score,
-                     double longest);
+                     const struct el_row_bound *rows);
 
 // A comparison that a NaN passes: its score in double decides.
 static inline bool el_reaches(float product, float least) {

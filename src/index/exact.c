@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact search in two steps. Blocks of rows that stay in the cache are multiplied with the queries in fp32: a
-// few queries by inner products that stream the rows, many as the packed weights of a linear layer. What
-// comes within rounding of a query's k-th best score so far, and only that, is scored again in double, which
-// alone decides. Each thread takes runs of rows and keeps its own k best; they are merged at the end.
+// Exact search in two steps. Blocks of rows that stay in the cache are multiplied with the queries
+// (products.h). What comes within rounding of a query's k-th best score so far, and only that, is scored
+// again in double, which alone decides. Each thread takes runs of rows and keeps its own k best; they are
+// merged at the end.
 #include "index/exact.h"
 
 #include <math.h>
@@ -13,12 +13,10 @@
 #include "base/mem.h"
 #include "index/best.h"
 #include "index/blocks.h"
-#include "index/bound.h"
+#include "index/products.h"
 #include "index/score.h"
-#include "ops/ops.h"
 
 enum {
-    FEW_QUERIES = 16,         // up to here, packing them costs more than it gains
     MOST_QUERIES = 1024,      // at a time; more read the rows again
     CACHED_BYTES = 384 << 10, // of rows and their scores: they share L2 with the queries
     FIRST_ROWS = 32,          // of a thread's first block: all pass the filter until there are k
@@ -35,10 +33,8 @@ struct worker {
     struct el_block_walk walk;
     struct el_best *best; // [count]
     float *least;         // [count, rounded up to GROUP]: what a product must reach to be looked at
-    float *products;      // [most_rows][count], and a GROUP behind them
-    float *squares;       // [most_rows]
-    int64_t block_rows;   // of the next block
-    double longest;       // row of the block at hand
+    struct el_block_products products; // of the block at hand; room for most_rows, and a GROUP behind them
+    int64_t block_rows;                // of the next block
     int status;
 };
 
@@ -47,11 +43,9 @@ struct search {
     const struct el_vector_set *set;
     const float *queries; // [count][dim]
     int count;
-    int64_t k;                // of which the set may have fewer
-    struct el_linear *packed; // the queries; NULL: few
-    struct el_bound bound;
-    struct el_query_bound *bounds; // [count]
-    int64_t most_rows;             // of a block
+    int64_t k; // of which the set may have fewer
+    struct el_products products;
+    int64_t most_rows; // of a block
     int tasks, threads;
     struct worker *workers; // [threads]
     struct el_hit *hits;    // [count][k wanted]
@@ -61,24 +55,29 @@ struct search {
 // ---- the filter ----
 
 static float least_product(const struct search *search, const struct worker *worker, int query) {
-    return el_bound_least(&search->bound, &search->bounds[query], el_best_least(&worker->best[query]),
-                          worker->longest);
+    const struct el_products *products = &search->products;
+    return el_bound_least(&products->bound, &products->bounds[query], el_best_least(&worker->best[query]),
+                          &worker->products.rows);
 }
 
 // What is to be taken from a row's products: for squared distances, half of its square.
 static float offset_of(const struct search *search, const struct worker *worker, int64_t i) {
-    return search->set->metric == EL_METRIC_L2 ? worker->squares[i] / 2 : 0;
+    return search->set->metric == EL_METRIC_L2 ? worker->products.squares[i] / 2 : 0;
+}
+
+static float scale_of(const struct worker *worker, int64_t i) {
+    return worker->products.scales ? worker->products.scales[i] : 1;
 }
 
 typedef float quad __attribute__((vector_size(4 * QUAD), aligned(4), may_alias));
 typedef int32_t quad_mask __attribute__((vector_size(4 * QUAD)));
 
-// Whether any of GROUP products reaches what it must, less the offset. A NaN passes.
-static bool any_reaches(const float *products, const float *least, float offset) {
+// Whether any of GROUP products, times the scale, reaches what it must, less the offset. A NaN passes.
+static bool any_reaches(const float *products, float scale, const float *least, float offset) {
     quad_mask below = {-1, -1, -1, -1};
     uint64_t halves[2];
     for (int i = 0; i < GROUP; i += QUAD)
-        below &= *(const quad *)(products + i) < *(const quad *)(least + i) + offset;
+        below &= *(const quad *)(products + i) * scale < *(const quad *)(least + i) + offset;
     memcpy(halves, &below, sizeof halves);
     return (halves[0] & halves[1]) != UINT64_MAX;
 }
@@ -94,11 +93,12 @@ static void look_at(const struct search *search, struct worker *worker, const st
 
 static void filter_row(const struct search *search, struct worker *worker, const struct el_block *block,
                        int64_t i) {
-    const float *products = worker->products + i * search->count, offset = offset_of(search, worker, i);
+    const float *products = worker->products.values + i * search->count;
+    const float offset = offset_of(search, worker, i), scale = scale_of(worker, i);
     for (int first = 0; first < search->count; first += GROUP) {
-        if (!any_reaches(products + first, worker->least + first, offset)) continue;
+        if (!any_reaches(products + first, scale, worker->least + first, offset)) continue;
         for (int query = first; query < EL_MIN(first + GROUP, search->count); query++)
-            if (el_reaches(products[query], worker->least[query] + offset))
+            if (el_reaches(products[query] * scale, worker->least[query] + offset))
                 look_at(search, worker, block, i, query);
     }
 }
@@ -113,11 +113,12 @@ static void filter_rows(const struct search *search, struct worker *worker, cons
 static void filter_column(const struct search *search, struct worker *worker, const struct el_block *block) {
     int64_t first = 0;
     for (; first + GROUP <= block->count; first += GROUP) {
-        float least[GROUP];
-        for (int i = 0; i < GROUP; i++)
+        float products[GROUP], least[GROUP];
+        for (int i = 0; i < GROUP; i++) {
+            products[i] = worker->products.values[first + i] * scale_of(worker, first + i);
             least[i] = worker->least[0] + offset_of(search, worker, first + i);
-        if (any_reaches(worker->products + first, least, 0))
-            filter_rows(search, worker, block, first, first + GROUP);
+        }
+        if (any_reaches(products, 1, least, 0)) filter_rows(search, worker, block, first, first + GROUP);
     }
     filter_rows(search, worker, block, first, block->count);
 }
@@ -131,34 +132,6 @@ static void filter_block(const struct search *search, struct worker *worker, con
         filter_rows(search, worker, block, 0, block->count);
 }
 
-// ---- the products ----
-
-static struct el_tensor view(const float *values, int64_t rows, int64_t columns) {
-    return el_tensor_2d(EL_F32, (void *)(uintptr_t)values, rows, columns);
-}
-
-// A NaN is passed over: its row's products pass the filter by themselves.
-static float largest(const float *values, int64_t count) {
-    float most = 0;
-    for (int64_t i = 0; i < count; i++)
-        if (values[i] > most) most = values[i];
-    return most;
-}
-
-// Products of the block's rows with all queries, and the length of the longest.
-static int multiply_block(const struct search *search, struct worker *worker, const struct el_block *block) {
-    const int dim = search->set->dim, unpacked = search->packed ? 0 : search->count;
-    struct el_exec *exec = &worker->exec;
-    const struct el_tensor rows = view(block->rows, block->count, dim);
-    const struct el_tensor queries = view(search->queries, unpacked, dim);
-    struct el_tensor few = view(worker->products, block->count, unpacked);
-    struct el_tensor all = view(worker->products, block->count, search->count);
-    struct el_tensor squares = el_tensor_1d(EL_F32, worker->squares, block->count);
-    EL_TRY(exec->ops->inner_products(exec, &rows, &queries, &few, &squares));
-    worker->longest = el_bound_length(&search->bound, largest(worker->squares, block->count));
-    return search->packed ? exec->ops->linear(exec, &rows, search->packed, EL_ACT_NONE, NULL, &all) : 0;
-}
-
 static void search_rows(void *context, int task, int number) {
     const struct search *search = context;
     struct worker *worker = &search->workers[number];
@@ -167,7 +140,7 @@ static void search_rows(void *context, int task, int number) {
     worker->walk.end = search->set->count * (task + 1) / search->tasks;
     while (worker->status == 0 && el_block_next(&worker->walk, worker->block_rows, &block)) {
         worker->block_rows = EL_MIN(2 * worker->block_rows, search->most_rows);
-        worker->status = multiply_block(search, worker, &block);
+        worker->status = el_products_multiply(&search->products, &worker->exec, &block, &worker->products);
         if (worker->status == 0) filter_block(search, worker, &block);
     }
 }
@@ -190,15 +163,18 @@ static void merge_query(void *context, int query, int number) {
 static int start_worker(const struct search *search, struct el_arena *arena, struct worker *worker) {
     const size_t count = (size_t)search->count, rows = (size_t)search->most_rows, k = (size_t)search->k;
     struct el_hit *hits;
-    *worker = (struct worker){.walk = {.set = search->set}, .block_rows = FIRST_ROWS};
+    const struct el_codes *codes = search->products.codes;
+    struct el_block_products *products = &worker->products;
+    *worker = (struct worker){.walk = {.set = search->set, .run = codes ? el_codes_run(codes) : 0},
+                              .block_rows = FIRST_ROWS};
     el_arena_init(&worker->exec.scratch);
     EL_TRY(el_ops_find(NULL, &worker->exec.ops));
     EL_TRY(el_arena_alloc(arena, count, sizeof *worker->best, &worker->best));
     EL_TRY(el_arena_alloc(arena, count * k, sizeof *hits, &hits));
     EL_TRY(el_arena_alloc(arena, count + GROUP, sizeof *worker->least, &worker->least));
-    EL_TRY(el_arena_alloc(arena, rows * count + GROUP, sizeof *worker->products, &worker->products));
-    EL_TRY(el_arena_alloc(arena, rows, sizeof *worker->squares, &worker->squares));
-    if (search->set->allowed) {
+    EL_TRY(el_arena_alloc(arena, rows * count + GROUP, sizeof *products->values, &products->values));
+    EL_TRY(el_arena_alloc(arena, rows, sizeof *products->own_squares, &products->own_squares));
+    if (search->set->allowed && !codes) {
         EL_TRY(el_arena_alloc(arena, rows * (size_t)search->set->dim, sizeof(float), &worker->walk.copies));
         EL_TRY(el_arena_alloc(arena, rows, sizeof *worker->walk.numbers, &worker->walk.numbers));
     }
@@ -206,7 +182,7 @@ static int start_worker(const struct search *search, struct el_arena *arena, str
         worker->best[i] = (struct el_best){.hits = hits + i * k, .capacity = search->k};
     for (size_t i = 0; i < count + GROUP; i++)
         worker->least[i] = INFINITY; // behind the last query, too: no product reaches it
-    memset(worker->products, 0, (rows * count + GROUP) * sizeof *worker->products);
+    memset(products->values, 0, (rows * count + GROUP) * sizeof *products->values);
     return 0;
 }
 
@@ -219,33 +195,17 @@ static int start_workers(struct search *search, struct el_arena *arena) {
     return 0;
 }
 
-// Bounds, and the queries as the weights of a linear layer where they are many.
-static int prepare_queries(struct search *search, struct el_arena *arena) {
-    const int dim = search->set->dim;
-    EL_TRY(el_arena_alloc(arena, (size_t)search->count, sizeof *search->bounds, &search->bounds));
-    for (int i = 0; i < search->count; i++)
-        search->bounds[i] = el_bound_query(&search->bound, search->queries + (int64_t)i * dim);
-    if (search->count <= FEW_QUERIES) return 0;
-    const struct el_tensor queries = view(search->queries, search->count, dim);
-    struct el_target target = {.precision = EL_PRECISION_FP32};
-    EL_TRY(el_ops_find(NULL, &target.ops));
-    EL_TRY(el_linear_open(&target, &queries, NULL, &search->packed));
-    el_linear_expect_stream(search->packed);
-    return 0;
-}
-
 // Rows of a block, so that it stays in the cache; runs of blocks as tasks.
 static void divide_rows(struct search *search) {
-    const int64_t row_bytes = (search->set->dim + search->count) * (int64_t)sizeof(float);
-    const int64_t rows = search->set->count;
+    const int64_t row_bytes = el_products_row_bytes(&search->products), rows = search->set->count;
     search->most_rows = EL_MAX(CACHED_BYTES / row_bytes, FIRST_ROWS);
     search->tasks = (int)EL_MAX(el_divide_up(rows, search->most_rows * BLOCKS_PER_TASK),
                                 EL_MIN(search->threads, el_divide_up(rows, LEAST_TASK_ROWS)));
 }
 
 static int run_search(struct search *search, struct el_team *team, struct el_arena *arena) {
+    EL_TRY(el_products_open(search->set, search->queries, search->count, arena, &search->products));
     divide_rows(search);
-    EL_TRY(prepare_queries(search, arena));
     EL_TRY(start_workers(search, arena));
     el_team_run(team, search->tasks, search_rows, search);
     for (int t = 0; t < search->threads; t++)
@@ -261,7 +221,7 @@ static int search_chunk(struct search *search, struct el_team *team) {
     const int status = run_search(search, team, &arena);
     for (int t = 0; search->workers && t < search->threads; t++)
         el_exec_close(&search->workers[t].exec);
-    el_linear_close(search->packed);
+    el_products_close(&search->products);
     el_arena_done(&arena);
     return status;
 }
@@ -295,7 +255,6 @@ int el_search_exact(const struct el_vector_set *set, const float *queries, int c
             .queries = queries + (int64_t)first * set->dim,
             .count = EL_MIN(count - first, at_once),
             .k = kept,
-            .bound = el_bound_init(set->metric, set->dim),
             .threads = threads,
             .hits = ret_hits + (int64_t)first * k,
             .wanted = k,

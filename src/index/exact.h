@@ -12,6 +12,8 @@
 
 #include "base/thread.h"
 
+struct el_codes; // codes.h
+
 enum el_metric { EL_METRIC_IP, EL_METRIC_COSINE, EL_METRIC_L2 };
 
 // Rows that are searched; borrowed.
@@ -21,6 +23,9 @@ struct el_vector_set {
     int64_t count;
     const float *rows;       // [count][dim]
     const uint64_t *allowed; // a bit per row, the lowest of word 0 first; NULL: all
+    // The rows as bytes, or more rows than these: read first where that is faster; the lists are the same.
+    // NULL: there are none.
+    const struct el_codes *codes;
 };
 
 struct el_hit {

@@ -162,7 +162,7 @@ static int find_candidates(struct chunk *chunk, const struct el_tensor *queries,
 
 static float least_of(const struct chunk *chunk, const struct progress *progress) {
     return el_bound_least(&chunk->resident->bound, &progress->bound, el_best_least(&progress->best),
-                          chunk->resident->longest);
+                          &(struct el_row_bound){.longest = chunk->resident->longest});
 }
 
 static void offer(const struct chunk *chunk, int query, int64_t row) {

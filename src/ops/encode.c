@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 
+enum { UNIT = 4 }; // bytes
+
 const uint32_t el_int8_signs[4] = {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344};
 
 static int64_t blocks_of(int64_t depth) {
@@ -19,13 +21,16 @@ int64_t el_input_units(enum el_precision precision, int64_t depth) {
         return (depth + 1) / 2;
     case EL_PRECISION_INT8:
         return blocks_of(depth) * EL_INT8_BLOCK_UNITS;
+    case EL_PRECISION_BYTES:
+        return el_divide_up(depth, UNIT);
     default:
         return depth;
     }
 }
 
 int64_t el_weight_units(enum el_precision precision, int64_t depth, int terms) {
-    return el_input_units(precision, depth) * terms;
+    const int64_t ends = precision == EL_PRECISION_BYTES ? EL_BYTES_ENDS : 0;
+    return el_input_units(precision, depth) * terms + ends;
 }
 
 int64_t el_seen_depth(enum el_precision precision, int64_t depth) {
@@ -149,6 +154,47 @@ static void decode_int8_weights(const void *units, int64_t depth, int terms, flo
                 ret_row[k + i] += (float)block->terms[i] * block->scale;
 }
 
+// ---- bytes ----
+
+float el_encode_bytes(const float *row, int64_t depth, int8_t *ret_bytes) {
+    float largest = 0;
+    bool finite = true;
+    for (int64_t i = 0; i < depth; i++) {
+        finite = finite && isfinite(row[i]);
+        largest = EL_MAX(largest, fabsf(row[i]));
+    }
+    if (!finite || (largest != 0 && !(largest >= 0x1p-40f && largest <= 0x1p40f))) return NAN;
+    const float inverse = largest > 0 ? 127 / largest : 0;
+    for (int64_t i = 0; i < depth; i++)
+        ret_bytes[i] = (int8_t)lrintf(row[i] * inverse);
+    return largest / 127;
+}
+
+static void encode_weights_of_bytes(const float *row, int64_t depth, void *ret_units) {
+    int8_t *bytes = ret_units;
+    const int64_t size = el_input_units(EL_PRECISION_BYTES, depth) * UNIT;
+    int32_t sum = 0;
+    memset(bytes, 0, (size_t)size);
+    const float scale = el_encode_bytes(row, depth, bytes);
+    for (int64_t i = 0; i < depth; i++)
+        sum += EL_BYTES_ZERO * bytes[i];
+    memcpy(bytes + size, &sum, sizeof sum);
+    memcpy(bytes + size + UNIT, &scale, sizeof scale);
+}
+
+static void decode_weights_of_bytes(const void *units, int64_t depth, float *ret_row) {
+    const int8_t *bytes = units;
+    float scale;
+    memcpy(&scale, bytes + (el_input_units(EL_PRECISION_BYTES, depth) + 1) * UNIT, sizeof scale);
+    for (int64_t i = 0; i < depth; i++)
+        ret_row[i] = (float)bytes[i] * scale;
+}
+
+static void decode_bytes(const uint8_t *bytes, int64_t depth, float *ret_row) {
+    for (int64_t i = 0; i < depth; i++)
+        ret_row[i] = (float)(bytes[i] - EL_BYTES_ZERO);
+}
+
 // ---- any precision ----
 
 void el_encode_input(enum el_precision precision, const float *row, int64_t depth, void *ret_units) {
@@ -168,6 +214,8 @@ void el_encode_weights(enum el_precision precision, const float *row, int64_t de
                        void *ret_units) {
     if (precision == EL_PRECISION_INT8)
         encode_int8_weights(row, depth, terms, ret_units);
+    else if (precision == EL_PRECISION_BYTES)
+        encode_weights_of_bytes(row, depth, ret_units);
     else
         el_encode_input(precision, row, depth, ret_units);
 }
@@ -175,6 +223,8 @@ void el_encode_weights(enum el_precision precision, const float *row, int64_t de
 void el_decode_input(enum el_precision precision, const void *units, int64_t depth, float *ret_row) {
     if (precision == EL_PRECISION_INT8)
         decode_int8(units, depth, ret_row);
+    else if (precision == EL_PRECISION_BYTES)
+        decode_bytes(units, depth, ret_row);
     else
         el_to_f32(precision == EL_PRECISION_BF16 ? EL_BF16 : EL_F32, units, depth, ret_row);
 }
@@ -183,6 +233,8 @@ void el_decode_weights(enum el_precision precision, const void *units, int64_t d
                        float *ret_row) {
     if (precision == EL_PRECISION_INT8)
         decode_int8_weights(units, depth, terms, ret_row);
+    else if (precision == EL_PRECISION_BYTES)
+        decode_weights_of_bytes(units, depth, ret_row);
     else
         el_decode_input(precision, units, depth, ret_row);
 }

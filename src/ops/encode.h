@@ -9,6 +9,9 @@
 //   activations become (byte - zero) x scale with a byte of 0 .. 255 and a scale and zero per block, and
 //   weights become term x scale with terms of -127 .. 127 and a scale per block; a second set of terms, where
 //   there is one, holds what the first left over, 254 times as fine.
+//
+// bytes: inputs are bytes, 128 more than the whole numbers they stand for; a row of weights becomes -127 ..
+// 127 times one scale. Behind its bytes stand 128 times their sum, an int32_t, and the scale.
 #ifndef EL_OPS_ENCODE_H
 #define EL_OPS_ENCODE_H
 
@@ -17,15 +20,18 @@
 #include "ops/ops.h"
 
 enum {
-    EL_INT8_BLOCK = 128,     // elements
-    EL_INT8_BLOCK_UNITS = 34 // 32 units of bytes, then two floats: of activations scale and zero, of weights
-                             // scale and scale times the sum of the terms
+    EL_INT8_BLOCK = 128,      // elements
+    EL_INT8_BLOCK_UNITS = 34, // 32 units of bytes, then two floats: of activations scale and zero, of weights
+                              // scale and scale times the sum of the terms
+    EL_BYTES_ZERO = 128,
+    EL_BYTES_ENDS = 2, // units behind a row of weights in bytes
 };
 
 // Units of an encoded row of activations; of a row of weights in `terms` terms (1 but for int8).
 int64_t el_input_units(enum el_precision precision, int64_t depth);
 int64_t el_weight_units(enum el_precision precision, int64_t depth, int terms);
 
+// Bytes are encoded already.
 void el_encode_input(enum el_precision precision, const float *row, int64_t depth, void *ret_units);
 void el_encode_weights(enum el_precision precision, const float *row, int64_t depth, int terms,
                        void *ret_units);
@@ -41,6 +47,10 @@ void el_encode_bf16(const float *row, int64_t depth, void *ret_units);
 
 // One rotated block of activations, from up to 128 floats. What is not finite makes the whole block NaN.
 void el_encode_int8_block(const float *row, int64_t count, void *ret_units);
+
+// A row as whole numbers, the largest magnitude as 127; returns what one of them stands for. NAN, and nothing
+// written, for a row whose largest is not between 2^-40 and 2^40 (or 0): its products might not be normal.
+float el_encode_bytes(const float *row, int64_t depth, int8_t *ret_bytes /* [depth] */);
 
 // The signs of the rotation, one bit per element: the first 128 bits of the fraction of pi.
 extern const uint32_t el_int8_signs[4];

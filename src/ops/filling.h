@@ -44,12 +44,14 @@ struct el_product {
     void (*tile)(const struct el_tile *tile);
     // One row of activations, floats [depth], as the units that `tile` reads. NULL: the floats themselves.
     void (*encode)(const float *row, int64_t depth, void *ret_units);
+    int most_columns; // that it is good for; 0: any number
 };
 
 struct el_filling {
     struct el_ops ops; // first, so that an el_ops of the table is its el_filling
     unsigned needs;    // EL_CPU_*
     const struct el_product *products[EL_PRECISION_COUNT]; // by precision; NULL: none, or a device
+    const struct el_product *const *byte_products;         // the first that fits is taken; ends with NULL
 };
 
 // W and b on a device: [out][in] in the precision's store type, or bytes and a scale per EL_INT8_BLOCK of
@@ -76,7 +78,10 @@ struct el_linear {
     float *bias;          // [panels][product->columns]; zeros where the model has none
 };
 
-extern const struct el_product el_product_avx512_bf16, el_product_avx512_vnni;
+bool el_cpu_has(unsigned needs); // EL_CPU_*
+
+extern const struct el_product el_product_avx512_bf16, el_product_avx512_vnni, el_product_avx512_bytes,
+    el_product_avx512_few_bytes;
 extern const struct el_filling el_filling_ref, el_filling_sse2, el_filling_avx2, el_filling_avx512,
     el_filling_neon, el_filling_gpu;
 

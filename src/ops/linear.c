@@ -83,11 +83,23 @@ static int open_panels(struct el_linear *linear, const struct el_product *produc
     return 0;
 }
 
+// NULL where there is none.
+static const struct el_product *choose_product(const struct el_ops *ops, enum el_precision precision,
+                                               int64_t columns) {
+    const struct el_filling *filling = (const struct el_filling *)ops;
+    if (precision != EL_PRECISION_BYTES) return filling->products[precision];
+    for (const struct el_product *const *product = filling->byte_products; product && *product; product++)
+        if (el_cpu_has((*product)->needs) &&
+            ((*product)->most_columns == 0 || columns <= (*product)->most_columns))
+            return *product;
+    return NULL;
+}
+
 int el_linear_open(const struct el_target *target, const struct el_tensor *weight,
                    const struct el_tensor *bias, struct el_linear **ret_linear) {
     const bool on_device = target->device && !el_device_is_host(target->device);
-    const struct el_product *product = ((const struct el_filling *)target->ops)->products[target->precision];
-    if (!on_device && !product)
+    const struct el_product *product = choose_product(target->ops, target->precision, weight->dim[0]);
+    if (on_device ? target->precision == EL_PRECISION_BYTES : !product)
         return el_fail(EL_EUNSUPPORTED, "the %s operations have no %s products", target->ops->name,
                        el_precision_text(target->precision));
     assert(weight->rank == 2);
@@ -205,7 +217,7 @@ static int encode_input(struct el_exec *exec, const struct el_tensor *in, const 
 int el_linear_tiled(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
                     enum el_act act, const struct el_tensor *residual, struct el_tensor *out) {
     assert(in->dim[1] == weights->depth && out->dim[1] == weights->columns);
-    assert(((const struct el_filling *)exec->ops)->products[weights->precision] == weights->product);
+    assert(choose_product(exec->ops, weights->precision, weights->columns) == weights->product);
     if (in->dim[0] == 0) return 0;
     struct job job = {
         .weights = weights,

@@ -37,20 +37,20 @@ static unsigned cpu_features(void) {
     return features;
 }
 
-static bool runs_here(unsigned needs) {
+bool el_cpu_has(unsigned needs) {
     return (needs & ~cpu_features()) == 0;
 }
 
 int el_ops_count(void) {
     int count = 0;
     for (size_t i = 0; i < EL_COUNT(fillings); i++)
-        count += runs_here(fillings[i]->needs);
+        count += el_cpu_has(fillings[i]->needs);
     return count;
 }
 
 const struct el_ops *el_ops_at(int index) {
     for (size_t i = 0; i < EL_COUNT(fillings); i++)
-        if (runs_here(fillings[i]->needs) && index-- == 0) return &fillings[i]->ops;
+        if (el_cpu_has(fillings[i]->needs) && index-- == 0) return &fillings[i]->ops;
     return NULL;
 }
 
@@ -79,7 +79,7 @@ int el_ops_find(const char *name, const struct el_ops **ret_ops) {
 
 static bool has_product(const struct el_ops *ops, enum el_precision precision) {
     const struct el_product *product = ((const struct el_filling *)ops)->products[precision];
-    return product && runs_here(product->needs);
+    return product && el_cpu_has(product->needs);
 }
 
 // The reference has every precision, to define them, but is faster in none.

@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-static const char *const names[EL_PRECISION_COUNT] = {
-    [EL_PRECISION_AUTO] = "auto", [EL_PRECISION_FP32] = "fp32", [EL_PRECISION_TF32] = "tf32",
-    [EL_PRECISION_FP16] = "fp16", [EL_PRECISION_BF16] = "bf16", [EL_PRECISION_INT8] = "int8",
+static const char *const names[EL_PRECISION_COUNT + 1] = {
+    [EL_PRECISION_AUTO] = "auto",   [EL_PRECISION_FP32] = "fp32", [EL_PRECISION_TF32] = "tf32",
+    [EL_PRECISION_FP16] = "fp16",   [EL_PRECISION_BF16] = "bf16", [EL_PRECISION_INT8] = "int8",
+    [EL_PRECISION_BYTES] = "bytes",
 };
 
 const char *el_precision_text(enum el_precision precision) {

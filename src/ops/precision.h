@@ -10,7 +10,10 @@ enum el_precision {
     EL_PRECISION_FP16,
     EL_PRECISION_BF16,
     EL_PRECISION_INT8, // weights in bytes
-    EL_PRECISION_COUNT
+    EL_PRECISION_COUNT,
+    // Of no model: `linear` of rows that are bytes already (EL_U8, 128 is zero, each filled up to whole units
+    // of 4 bytes) and of weights that become bytes, with one scale per row. Sums are exact.
+    EL_PRECISION_BYTES = EL_PRECISION_COUNT
 };
 
 const char *el_precision_text(enum el_precision precision);                 // "bf16"

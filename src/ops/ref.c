@@ -108,8 +108,10 @@ static int linear(struct el_exec *exec, const struct el_tensor *in, const struct
         status = el_arena_alloc(&exec->scratch, (size_t)(rows * seen_depth), sizeof *seen, &seen);
     if (status == 0) status = el_arena_alloc(&exec->scratch, (size_t)seen_depth, sizeof *column, &column);
     for (int64_t t = 0; t < rows && status == 0; t++) {
-        el_encode_input(precision, el_f32(in) + t * depth, depth, units);
-        el_decode_input(precision, units, depth, seen + t * seen_depth);
+        const bool is_encoded = in->dtype == EL_U8;
+        if (!is_encoded) el_encode_input(precision, el_f32(in) + t * depth, depth, units);
+        el_decode_input(precision, is_encoded ? (char *)in->data + t * weights->units * 4 : units, depth,
+                        seen + t * seen_depth);
     }
     for (int64_t n = 0; n < columns && status == 0; n++) {
         const char *row = (const char *)weights->weights + (size_t)n * row_bytes;
@@ -233,6 +235,7 @@ static int inner_products(struct el_exec *exec, const struct el_tensor *rows, co
 
 // Panels are one column wide; the loops of `linear` need no tile.
 static const struct el_product product = {.rows = 1, .columns = 1};
+static const struct el_product *const byte_products[] = {&product, NULL};
 
 const struct el_filling el_filling_ref = {
     .ops =
@@ -249,4 +252,5 @@ const struct el_filling el_filling_ref = {
         },
     .products =
         {[EL_PRECISION_FP32] = &product, [EL_PRECISION_BF16] = &product, [EL_PRECISION_INT8] = &product},
+    .byte_products = byte_products,
 };

@@ -10,5 +10,6 @@
 #define FUSED _mm256_fmadd_ps
 #define PRODUCT_BF16 NULL
 #define PRODUCT_INT8 NULL
+#define BYTE_PRODUCTS
 
 #include "ops/simd.inc"

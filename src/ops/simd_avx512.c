@@ -10,5 +10,6 @@
 #define FUSED _mm512_fmadd_ps
 #define PRODUCT_BF16 &el_product_avx512_bf16
 #define PRODUCT_INT8 &el_product_avx512_vnni
+#define BYTE_PRODUCTS &el_product_avx512_few_bytes, &el_product_avx512_bytes,
 
 #include "ops/simd.inc"

@@ -10,5 +10,6 @@
 #define FUSED(x, y, sum) vfmaq_f32(sum, x, y)
 #define PRODUCT_BF16 NULL
 #define PRODUCT_INT8 NULL
+#define BYTE_PRODUCTS
 
 #include "ops/simd.inc"

@@ -9,5 +9,6 @@
 #define MAXIMUM _mm_max_ps
 #define PRODUCT_BF16 NULL
 #define PRODUCT_INT8 NULL
+#define BYTE_PRODUCTS
 
 #include "ops/simd.inc"

@@ -77,6 +77,7 @@ void el_to_f32(enum el_dtype dtype, const void *from, int64_t count, float *to) 
             to[i] = from_bits((uint32_t)halves[i] << 16);
         return;
     case EL_I8:
+    case EL_U8:
     case EL_I32:
         assert(!"not a float type");
     }
@@ -121,6 +122,7 @@ void el_from_f32(enum el_dtype dtype, const float *from, int64_t count, void *to
             halves[i] = to_bf16(from[i]);
         return;
     case EL_I8:
+    case EL_U8:
     case EL_I32:
         assert(!"not a float type");
     }

@@ -14,6 +14,7 @@
     X(EL_F16, 2, "f16")   \
     X(EL_BF16, 2, "bf16") \
     X(EL_I8, 1, "i8")     \
+    X(EL_U8, 1, "u8")     \
     X(EL_I32, 4, "i32")
 
 enum el_dtype {

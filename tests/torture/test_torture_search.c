@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "index/exact.h"
+#include "index/codes.h"
 #include "torture.h"
 
 enum { ROWS = 300, DIM = 24, QUERIES = 40, K = 5 };
@@ -72,7 +72,32 @@ static void every_allocation_may_fail(void **state) {
         }
 }
 
+// Bytes that could not be made leave the codes without rows, and a search of bytes fails as one of floats
+// does.
+static void bytes_fail_whole(void **state) {
+    (void)state;
+    struct el_codes *codes = NULL;
+    struct torture torture = torture_begin(false);
+    while (torture_next(&torture)) {
+        assert_int_equal(el_codes_open(DIM, &codes), 0);
+        torture_arm(&torture);
+        const int status = torture_disarm(&torture, el_codes_append(codes, &set, team));
+        assert_int_equal(el_codes_count(codes), status < 0 ? 0 : ROWS);
+        el_codes_close(codes);
+    }
+    assert_true(torture.refusals > 3);
+    assert_int_equal(el_codes_open(DIM, &codes), 0);
+    assert_int_equal(el_codes_append(codes, &set, team), 0);
+    unsetenv("ELEANOR_SIMD");
+    set.codes = codes;
+    search_with_failures(1, true);
+    search_with_failures(QUERIES, false);
+    set.codes = NULL;
+    el_codes_close(codes);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_may_fail)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_may_fail),
+                                       cmocka_unit_test(bytes_fail_whole)};
     return cmocka_run_group_tests(tests, prepare, clean);
 }

@@ -32,7 +32,7 @@ float *new_rows(enum kind kind, int64_t count, int dim);
 uint64_t *new_filter(enum filter filter, int64_t count); // NULL: all are allowed
 
 void plain_search(const struct el_vector_set *set, const float *query, int k, struct el_hit *ret_hits);
-// `ops`: what has computed, for the message.
+// `ops` and `threads`: what has computed, for the message; threads < 0: so many, with bytes.
 void assert_same_hits(const struct search *s, const char *ops, int threads, const struct el_hit *got,
                       const struct el_hit *want);
 

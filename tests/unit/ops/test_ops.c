@@ -158,6 +158,63 @@ static void int8_spreads_what_is_not_finite(void **state) {
     }
 }
 
+// Sums of products of bytes, exact on every filling, for any number of columns. The largest weight is 127, so
+// the scale is 1.
+static void check_bytes(const struct el_ops *ops, int64_t rows, int64_t depth, int64_t columns) {
+    enum { MOST_ROWS = 70, MOST_DEPTH = 400, MOST_COLUMNS = 70 };
+    static uint8_t in[MOST_ROWS * MOST_DEPTH];
+    static float weights[MOST_COLUMNS * MOST_DEPTH], out[MOST_ROWS * MOST_COLUMNS];
+    const int64_t stride = el_input_units(EL_PRECISION_BYTES, depth) * 4;
+    const struct el_target target = {.ops = ops, .precision = EL_PRECISION_BYTES};
+    const struct el_tensor weight = el_tensor_2d(EL_F32, weights, columns, depth);
+    const struct el_tensor input = el_tensor_2d(EL_U8, in, rows, depth);
+    struct el_tensor output = el_tensor_2d(EL_F32, out, rows, columns);
+    struct el_exec exec = {.ops = ops};
+    struct el_linear *linear = NULL;
+    for (int64_t i = 0; i < rows * stride; i++)
+        in[i] = (uint8_t)(i * 7919 % 251 + i % 5); // 0 .. 254, the bytes behind a row's end too
+    for (int64_t i = 0; i < columns * depth; i++)
+        weights[i] = i % depth ? (float)(i * 104729 % 255 - 127) : -127;
+    const int status = el_linear_open(&target, &weight, NULL, &linear);
+    if (columns > 16 && status == EL_EUNSUPPORTED) return;
+    assert_int_equal(status, 0);
+    assert_int_equal(ops->linear(&exec, &input, linear, EL_ACT_NONE, NULL, &output), 0);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t n = 0; n < columns; n++) {
+            int64_t sum = 0;
+            for (int64_t k = 0; k < depth; k++)
+                sum += (in[r * stride + k] - EL_BYTES_ZERO) * (int64_t)weights[n * depth + k];
+            if (out[r * columns + n] != (float)sum)
+                fail_msg("%s, %d x %d, %d columns: row %d, column %d is %g, not %lld", ops->name, (int)rows,
+                         (int)depth, (int)columns, (int)r, (int)n, out[r * columns + n], (long long)sum);
+        }
+    el_linear_close(linear);
+    el_exec_close(&exec);
+}
+
+static void sums_of_bytes_are_exact(void **state) {
+    (void)state;
+    static const int64_t depths[] = {1, 4, 31, 64, 65, 384, 397}, rows[] = {1, 3, 4, 15, 66};
+    static const int64_t columns[] = {1, 8, 9, 16, 17, 32, 70};
+    for (int i = 0; i < el_ops_count(); i++)
+        for (size_t d = 0; d < EL_COUNT(depths); d++)
+            for (size_t r = 0; r < EL_COUNT(rows); r++)
+                for (size_t c = 0; c < EL_COUNT(columns); c++)
+                    check_bytes(el_ops_at(i), rows[r], depths[d], columns[c]);
+}
+
+static void rows_that_can_be_no_bytes_are_told(void **state) {
+    (void)state;
+    const float bad[] = {NAN, INFINITY, 0x1p41f, 0x1p-41f};
+    int8_t bytes[2];
+    for (size_t i = 0; i < EL_COUNT(bad); i++)
+        assert_true(isnan(el_encode_bytes((float[]){0, bad[i]}, 2, bytes)));
+    assert_true(el_encode_bytes((float[]){0, 0}, 2, bytes) == 0);
+    assert_int_equal(bytes[0] | bytes[1], 0);
+    assert_true(el_encode_bytes((float[]){-254, 1}, 2, bytes) == 2);
+    assert_int_equal(bytes[0], -127);
+}
+
 static void a_precision_without_instructions_is_refused(void **state) {
     (void)state;
     for (int i = 0; i < el_ops_count(); i++) {
@@ -233,6 +290,8 @@ int main(void) {
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(int8_rows_keep_their_products),
         cmocka_unit_test(int8_spreads_what_is_not_finite),
+        cmocka_unit_test(sums_of_bytes_are_exact),
+        cmocka_unit_test(rows_that_can_be_no_bytes_are_told),
         cmocka_unit_test(a_precision_without_instructions_is_refused),
         cmocka_unit_test(activations_are_accurate),
     };
