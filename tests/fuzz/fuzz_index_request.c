@@ -2,6 +2,7 @@
 // Fuzzes the bodies of requests to /v1/indexes: whatever the bytes, they are taken whole, with texts and
 // vectors that can be read to their ends, or refused with a kind and a sentence.
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,15 +44,23 @@ static void fuzz_add(const char *bytes, size_t size) {
     el_add_body_done(&body);
 }
 
+static void check_query(const struct el_query_body *body) {
+    const struct el_index_query *query = &body->query;
+    const bool text = query->text.data, vector = query->vector;
+    if (query->k < 1 || query->k > EL_QUERY_MOST) abort();
+    if (query->mode == EL_QUERY_VECTOR ? text == vector : !text) abort();
+    if (query->mode == EL_QUERY_TEXT && vector) abort();
+    if (query->filter && *query->filter != '{') abort();
+    check_vectors(query->vector, 1);
+}
+
 static void fuzz_query(const char *bytes, size_t size) {
     struct el_query_body body;
     struct el_fault fault = {0};
     if (el_query_body_parse(bytes, size, DIM, &body, &fault) < 0)
         check_fault(&fault);
-    else if (body.query.k < 1 || body.query.k > EL_QUERY_MOST || !body.query.text.data == !body.query.vector)
-        abort();
     else
-        check_vectors(body.vector, 1);
+        check_query(&body);
     el_query_body_done(&body);
 }
 
