@@ -41,6 +41,9 @@ int el_index_target_open(const struct el_index_wish *wish, struct el_index_targe
 void el_index_target_close(struct el_index_target *target);
 // As el_index_find, in both.
 int el_index_target_find(const struct el_index_target *target, const char *id, struct el_hash128 *ret_hash);
+// As el_index_find_all and el_index_drop_known, in both.
+int el_index_target_drop_known(const struct el_index_target *target, struct el_index_document *documents,
+                               size_t *inout_count, float *vectors);
 // Joins the parts.
 int el_index_merge_parts(const struct el_index_wish *wish);
 

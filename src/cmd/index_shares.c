@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 #include "base/progress.h"
 #include "cmd/index.h"
 #include "service/parts.h"
@@ -39,6 +40,16 @@ void el_index_target_close(struct el_index_target *target) {
 int el_index_target_find(const struct el_index_target *target, const char *id, struct el_hash128 *ret_hash) {
     const int found = el_index_find(target->index, id, ret_hash);
     return found || !target->whole ? found : el_index_find(target->whole, id, ret_hash);
+}
+
+int el_index_target_drop_known(const struct el_index_target *target, struct el_index_document *documents,
+                               size_t *inout_count, float *vectors) {
+    struct el_index_known *known el_auto_free = NULL;
+    EL_TRY(el_zalloc(*inout_count, sizeof *known, &known));
+    EL_TRY(el_index_find_all(target->index, documents, *inout_count, known));
+    if (target->whole) EL_TRY(el_index_find_all(target->whole, documents, *inout_count, known));
+    el_index_drop_known(target->index, known, documents, inout_count, vectors);
+    return 0;
 }
 
 static void tell_progress(void *context, int64_t documents) {

@@ -16,7 +16,7 @@
 
 enum { BATCH_ROWS = 8192 };
 
-// The rows of a batch that the index does not have yet, with their ids.
+// The rows of a batch, with their ids.
 struct batch {
     struct el_index_document *documents; // [BATCH_ROWS]
     size_t *id_at;                       // [BATCH_ROWS]: of each in `ids`
@@ -38,17 +38,14 @@ static int make_batch(size_t row_size, struct batch *batch) {
     return el_alloc(BATCH_ROWS, row_size, &batch->vectors);
 }
 
-// Adds a row with the id FILE:ROW, unless it is another's share or the index has it with these very bytes.
+// Adds a row with the id FILE:ROW, unless it is another's share.
 static int take_row(const struct el_index_target *target, const char *path, int64_t row, const uint8_t *bytes,
                     size_t row_size, struct batch *batch) {
-    struct el_hash128 had;
     const size_t at = batch->ids.length;
     EL_TRY(el_str_printf(&batch->ids, "%s:%" PRId64, path, row));
     EL_TRY(el_str_putc(&batch->ids, '\0'));
     if (!el_shard_has(&target->shard, batch->ids.data + at)) return 0;
     const struct el_hash128 hash = el_index_hash(target->index, bytes, row_size);
-    int found = el_index_target_find(target, batch->ids.data + at, &had);
-    if (found < 0 || (found && el_hash_equal(&had, &hash))) return EL_MIN(found, 0);
     batch->id_at[batch->count] = at;
     batch->documents[batch->count] = (struct el_index_document){.chunks = 1, .hash = hash};
     memcpy((uint8_t *)batch->vectors + batch->count * row_size, bytes, row_size);
@@ -56,10 +53,13 @@ static int take_row(const struct el_index_target *target, const char *path, int6
     return 0;
 }
 
-static int put_batch(struct el_index *index, struct batch *batch) {
+// Puts what the index does not have with these very bytes.
+static int put_batch(const struct el_index_target *target, struct batch *batch, int64_t *inout_added) {
     for (size_t i = 0; i < batch->count; i++)
         batch->documents[i].id = batch->ids.data + batch->id_at[i];
-    if (batch->count) EL_TRY(el_index_put(index, batch->documents, batch->count, batch->vectors));
+    EL_TRY(el_index_target_drop_known(target, batch->documents, &batch->count, batch->vectors));
+    if (batch->count) EL_TRY(el_index_put(target->index, batch->documents, batch->count, batch->vectors));
+    *inout_added += (int64_t)batch->count;
     batch->count = 0;
     el_str_clear(&batch->ids);
     return 0;
@@ -75,8 +75,7 @@ static int put_rows(const struct el_index_target *target, const char *path, cons
         const int64_t end = EL_MIN(row + BATCH_ROWS, npy->rows);
         for (; row < end; row++)
             EL_TRY(take_row(target, path, row, npy->data + (size_t)row * row_size, row_size, &batch));
-        *ret_added += (int64_t)batch.count;
-        EL_TRY(put_batch(target->index, &batch));
+        EL_TRY(put_batch(target, &batch, ret_added));
         el_progress_set(progress, (uint64_t)row);
     }
     return 0;

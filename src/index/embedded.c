@@ -211,6 +211,31 @@ static int find(struct el_index *index, const char *id, struct el_hash128 *ret_h
     return el_embedded_transact(index, false, find_document, &finding);
 }
 
+struct finding_all {
+    const struct el_index_document *documents;
+    size_t count;
+    struct el_index_known *known;
+};
+
+static int find_documents(struct el_embedded *index, struct el_documents_state *state, void *context) {
+    const struct finding_all *finding = context;
+    (void)state;
+    for (size_t i = 0; i < finding->count; i++) {
+        struct el_index_known *known = &finding->known[i];
+        if (known->is_there) continue;
+        const int found = el_documents_find(index->documents, finding->documents[i].id, &known->hash);
+        if (found < 0) return found;
+        known->is_there = found;
+    }
+    return 0;
+}
+
+static int find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
+                    struct el_index_known *inout_known) {
+    struct finding_all finding = {.documents = documents, .count = count, .known = inout_known};
+    return el_embedded_transact(index, false, find_documents, &finding);
+}
+
 static int each_document(struct el_embedded *index, struct el_documents_state *state, void *context) {
     const struct finding *finding = context;
     (void)state;
@@ -246,6 +271,7 @@ const struct el_index_store el_embedded_store = {
     .put = put,
     .remove = remove_all,
     .find = find,
+    .find_all = find_all,
     .each = each,
     .read = el_embedded_read,
     .search = el_embedded_search,

@@ -180,6 +180,41 @@ int el_index_find(struct el_index *index, const char *id, struct el_hash128 *ret
     return unlock(index, index->store->find(index, id, ret_hash));
 }
 
+static int find_one_by_one(struct el_index *index, const struct el_index_document *documents, size_t count,
+                           struct el_index_known *inout_known) {
+    for (size_t i = 0; i < count; i++) {
+        if (inout_known[i].is_there) continue;
+        const int found = index->store->find(index, documents[i].id, &inout_known[i].hash);
+        if (found < 0) return found;
+        inout_known[i].is_there = found;
+    }
+    return 0;
+}
+
+int el_index_find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
+                      struct el_index_known *inout_known) {
+    return (index->store->find_all ? index->store->find_all : find_one_by_one)(index, documents, count,
+                                                                               inout_known);
+}
+
+void el_index_drop_known(const struct el_index *index, const struct el_index_known *known,
+                         struct el_index_document *documents, size_t *inout_count, float *vectors) {
+    const size_t dim = (size_t)index->facts.dim;
+    const float *from = vectors;
+    float *to = vectors;
+    size_t kept = 0;
+    for (size_t i = 0; i < *inout_count; i++) {
+        const size_t floats = (size_t)documents[i].chunks * dim;
+        if (!known[i].is_there || !el_hash_equal(&known[i].hash, &documents[i].hash)) {
+            if (to != from) memmove(to, from, floats * sizeof *to);
+            documents[kept++] = documents[i];
+            to += floats;
+        }
+        from += floats;
+    }
+    *inout_count = kept;
+}
+
 int el_index_each(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),
                   void *context) {
     lock(index);

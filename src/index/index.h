@@ -71,6 +71,17 @@ int el_index_remove(struct el_index *index, const char *const *ids, size_t count
 struct el_hash128 el_index_hash(const struct el_index *index, const void *bytes, size_t size);
 // 1 and the hash when there is a document of that id, else 0.
 int el_index_find(struct el_index *index, const char *id, struct el_hash128 *ret_hash);
+struct el_index_known {
+    bool is_there;
+    struct el_hash128 hash;
+};
+// The same for many documents at once; those that are marked as there already are not looked for.
+int el_index_find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
+                      struct el_index_known *inout_known);
+// Takes those out that are there with the hash they have, and their chunks' vectors: what is left is to be
+// put.
+void el_index_drop_known(const struct el_index *index, const struct el_index_known *known,
+                         struct el_index_document *documents, size_t *inout_count, float *vectors);
 // Calls `visit` with each id that begins with `prefix`, until it is negative; it may not call the index.
 int el_index_each(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),
                   void *context);

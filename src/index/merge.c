@@ -70,8 +70,13 @@ static void sift_down(struct merging *merging, size_t place) {
 
 static int put(struct merging *merging) {
     struct el_index_document *documents = (void *)merging->documents.data;
-    const size_t count = merging->documents.length / sizeof *documents;
-    if (count) EL_TRY(el_index_put(merging->whole, documents, count, (void *)merging->vectors.data));
+    struct el_index_known *known el_auto_free = NULL;
+    float *vectors = (void *)merging->vectors.data;
+    size_t count = merging->documents.length / sizeof *documents;
+    EL_TRY(el_zalloc(count, sizeof *known, &known));
+    EL_TRY(el_index_find_all(merging->whole, documents, count, known));
+    el_index_drop_known(merging->whole, known, documents, &count, vectors);
+    if (count) EL_TRY(el_index_put(merging->whole, documents, count, vectors));
     merging->added += (int64_t)count;
     el_str_clear(&merging->documents);
     el_str_clear(&merging->vectors);
@@ -95,11 +100,8 @@ static int take(struct merging *merging, struct source *source) {
     const struct el_index_document *document = &source->page.documents[source->next++];
     const size_t floats = (size_t)document->chunks * (size_t)merging->whole->facts.dim;
     const float *vectors = source->vector;
-    struct el_hash128 had;
     source->vector += floats;
     merging->done++;
-    int found = el_index_find(merging->whole, document->id, &had);
-    if (found < 0 || (found && el_hash_equal(&had, &document->hash))) return EL_MIN(found, 0);
     EL_TRY(el_str_append(&merging->vectors, vectors, floats * sizeof *vectors));
     return el_str_append(&merging->documents, document, sizeof *document);
 }
