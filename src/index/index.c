@@ -193,8 +193,9 @@ static int find_one_by_one(struct el_index *index, const struct el_index_documen
 
 int el_index_find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
                       struct el_index_known *inout_known) {
-    return (index->store->find_all ? index->store->find_all : find_one_by_one)(index, documents, count,
-                                                                               inout_known);
+    lock(index);
+    return unlock(index, index->store->find_all ? index->store->find_all(index, documents, count, inout_known)
+                                                : find_one_by_one(index, documents, count, inout_known));
 }
 
 void el_index_drop_known(const struct el_index *index, const struct el_index_known *known,
