@@ -29,8 +29,8 @@ TORCH_SCORES = 1 << 26  # of a block of rows, so that they take 256 MiB
 class Ours:
     """bench_search, kept open and told what to do line by line."""
 
-    def __init__(self, program, rows, queries, dim):
-        self.process = subprocess.Popen([program, rows, queries, str(dim)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *command):
+        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, command):
         self.process.stdin.write(command + "\n")

@@ -47,11 +47,15 @@ struct el_product {
     int most_columns; // that it is good for; 0: any number
 };
 
+enum { EL_FILLING_REACHES = 2 };
+
+struct el_reach;
 struct el_filling {
     struct el_ops ops; // first, so that an el_ops of the table is its el_filling
     unsigned needs;    // EL_CPU_*
     const struct el_product *products[EL_PRECISION_COUNT]; // by precision; NULL: none, or a device
     const struct el_product *const *byte_products;         // the first that fits is taken; ends with NULL
+    const struct el_reach *reaches[EL_FILLING_REACHES];    // reach.h, best first; NULL: plain C
 };
 
 // W and b on a device: [out][in] in the precision's store type, or bytes and a scale per EL_INT8_BLOCK of
@@ -82,6 +86,7 @@ bool el_cpu_has(unsigned needs); // EL_CPU_*
 
 extern const struct el_product el_product_avx512_bf16, el_product_avx512_vnni, el_product_avx512_bytes,
     el_product_avx512_few_bytes;
+extern const struct el_reach el_reach_avx512_vnni, el_reach_avx2;
 extern const struct el_filling el_filling_ref, el_filling_sse2, el_filling_avx2, el_filling_avx512,
     el_filling_neon, el_filling_gpu;
 

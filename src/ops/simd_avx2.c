@@ -11,5 +11,6 @@
 #define PRODUCT_BF16 NULL
 #define PRODUCT_INT8 NULL
 #define BYTE_PRODUCTS
+#define REACHES &el_reach_avx2
 
 #include "ops/simd.inc"

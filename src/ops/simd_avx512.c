@@ -11,5 +11,6 @@
 #define PRODUCT_BF16 &el_product_avx512_bf16
 #define PRODUCT_INT8 &el_product_avx512_vnni
 #define BYTE_PRODUCTS &el_product_avx512_few_bytes, &el_product_avx512_bytes,
+#define REACHES &el_reach_avx512_vnni, &el_reach_avx2
 
 #include "ops/simd.inc"

@@ -10,5 +10,6 @@
 #define PRODUCT_BF16 NULL
 #define PRODUCT_INT8 NULL
 #define BYTE_PRODUCTS
+#define REACHES NULL
 
 #include "ops/simd.inc"
