@@ -39,6 +39,11 @@ static int find_facts(const struct el_config *config, const struct el_index_wish
     struct el_vector_facts facts = {.dim = (int)wish->dim, .metric = EL_METRIC_COSINE};
     struct el_cmd_model model = {0};
     if (wish->metric) EL_TRY(el_metric_parse(wish->metric, &facts.metric));
+    if (wish->kind) EL_TRY(el_index_kind_parse(wish->kind, &facts.kind));
+    facts.recall = (float)wish->recall;
+    if (wish->store && facts.kind != EL_INDEX_FLAT)
+        return el_fail(EL_EINVAL, "--kind %s: an index in a store elsewhere has that store's own",
+                       wish->kind);
     if (wish->model || !wish->dim) {
         if (config->model.count != 1) return el_fail(EL_EINVAL, "one --model, or --dim, is wanted");
         EL_TRY(name_model(config->model.item[0], facts.model));
@@ -76,6 +81,7 @@ static void print_stats(const char *name, const struct el_index *index, const st
            stats->documents, stats->chunks, (double)stats->bytes / 1e6, facts->dim,
            el_metric_name(facts->metric), *facts->model ? facts->model : "no model");
     if (!el_streq(el_index_store_name(index), "embedded")) printf("; at %s", el_index_place(index));
+    if (facts->kind == EL_INDEX_IVF) printf("; %d lists of %" PRId64 " vectors", stats->lists, stats->listed);
     if (stats->dead) printf("; %" PRId64 " vectors to be freed by `compact`", stats->dead);
     putchar('\n');
 }
@@ -236,6 +242,8 @@ static int parse_flag(struct el_index_wish *wish, const char *flag, const char *
     if (el_streq(flag, "ext")) status = add_ends(&wish->include, value);
     if (el_streq(flag, "workers")) status = el_parse_i64(value, 1, MOST_WORKERS, &wish->workers);
     if (el_streq(flag, "metric")) wish->metric = value;
+    if (el_streq(flag, "kind")) wish->kind = value;
+    if (el_streq(flag, "recall")) status = el_parse_f64(value, 0, 1, &wish->recall);
     if (el_streq(flag, "model")) wish->model = value;
     if (el_streq(flag, "store")) wish->store = value;
     if (el_streq(flag, "vectors")) wish->vectors = value;
@@ -303,7 +311,8 @@ const struct el_verb el_verb_index = {
         "index merge NAME           joins the parts that the processes of a launcher have added\n"
         "index query NAME \"TEXT\"    the nearest parts of files; with --vectors those of each row\n"
         "index list, index stats NAME, index delete NAME [--document ID]...\n"
-        "index compact NAME         frees the room of what was replaced or deleted\n"
+        "index compact NAME         frees the room of what was replaced or deleted; makes the lists of ivf "
+        "anew\n"
         "index verify NAME          holds every vector against its checksum\n"
         "\n"
         "Indexes are under $ELEANOR_HOME/indexes, else $XDG_DATA_HOME/eleanor/indexes, else\n"
@@ -311,31 +320,34 @@ const struct el_verb el_verb_index = {
         "Started by Open MPI, Slurm or another that sets PMI_RANK, `add` takes its share of the documents\n"
         "into a part of its own; in a Kubernetes Job give --shard /COMPLETIONS. Then `merge` joins the "
         "parts.",
-    .flags = (const struct el_flag[]){{"metric", 0, "cosine|ip|l2", "what is near (default cosine)"},
-                                      {"dim", 0, "N", "create: dimensions, for vectors made elsewhere"},
-                                      {"store", 0, "URL", "create: keep it at postgres://USER@HOST/DATABASE"},
-                                      {"vectors", 0, "FILE", "add, query: take the rows of this NumPy file"},
-                                      {"update", 0, NULL, "add: remove what is gone from the PATHs"},
-                                      {"dry-run", 0, NULL, "add: only say what would be done"},
-                                      {"ext", 0, "LIST", "add: files whose names end so: md,txt"},
-                                      {"include", 0, "GLOB", "add: only such files; may be repeated"},
-                                      {"exclude", 0, "GLOB", "add: none of these; may be repeated"},
-                                      {"no-ignore", 0, NULL, "add: what .gitignore files leave out too"},
-                                      {"hidden", 0, NULL, "add: names that begin with a dot too"},
-                                      {"max-file", 0, "SIZE", "add: skip files over this (default 16MiB)"},
-                                      {"chunk", 0, "auto|paragraph|sentence|tokens|markdown|code",
-                                       "add: what files are cut by (default auto: their kind)"},
-                                      {"chunk-tokens", 0, "N", "add: tokens of a chunk, at most"},
-                                      {"chunk-overlap", 0, "N", "add: tokens that the next chunk repeats"},
-                                      {"workers", 0, "N", "add: threads that read files ahead"},
-                                      {"shard", 0, "I/N",
-                                       "add: take share I (from 0) of N; \"/N\": the launcher's"},
-                                      {"top", 'k', "N", "query: how many results (default 10)"},
-                                      {"mode", 0, "MODE", "query: by vector, text (words) or hybrid (both)"},
-                                      {"filter", 0, "JSON", "query: documents whose metadata pass it"},
-                                      {"document", 0, "ID", "delete: this document; may be repeated"},
-                                      {"json", 0, NULL, "print JSON"},
-                                      {0}},
+    .flags =
+        (const struct el_flag[]){
+            {"metric", 0, "cosine|ip|l2", "what is near (default cosine)"},
+            {"dim", 0, "N", "create: dimensions, for vectors made elsewhere"},
+            {"kind", 0, "flat|ivf", "create: search all rows, or lists of near ones"},
+            {"recall", 0, "SHARE", "create, query: of the true neighbours that ivf finds (default 0.95)"},
+            {"store", 0, "URL", "create: keep it at postgres://USER@HOST/DATABASE"},
+            {"vectors", 0, "FILE", "add, query: take the rows of this NumPy file"},
+            {"update", 0, NULL, "add: remove what is gone from the PATHs"},
+            {"dry-run", 0, NULL, "add: only say what would be done"},
+            {"ext", 0, "LIST", "add: files whose names end so: md,txt"},
+            {"include", 0, "GLOB", "add: only such files; may be repeated"},
+            {"exclude", 0, "GLOB", "add: none of these; may be repeated"},
+            {"no-ignore", 0, NULL, "add: what .gitignore files leave out too"},
+            {"hidden", 0, NULL, "add: names that begin with a dot too"},
+            {"max-file", 0, "SIZE", "add: skip files over this (default 16MiB)"},
+            {"chunk", 0, "auto|paragraph|sentence|tokens|markdown|code",
+             "add: what files are cut by (default auto: their kind)"},
+            {"chunk-tokens", 0, "N", "add: tokens of a chunk, at most"},
+            {"chunk-overlap", 0, "N", "add: tokens that the next chunk repeats"},
+            {"workers", 0, "N", "add: threads that read files ahead"},
+            {"shard", 0, "I/N", "add: take share I (from 0) of N; \"/N\": the launcher's"},
+            {"top", 'k', "N", "query: how many results (default 10)"},
+            {"mode", 0, "MODE", "query: by vector, text (words) or hybrid (both)"},
+            {"filter", 0, "JSON", "query: documents whose metadata pass it"},
+            {"document", 0, "ID", "delete: this document; may be repeated"},
+            {"json", 0, NULL, "print JSON"},
+            {0}},
     .settings = (const char *const[]){"model", "device", "precision", "threads", "pin", "batch_tokens",
                                       "streams", "log_level", "log_format", NULL},
     .min_operands = 1,

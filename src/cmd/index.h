@@ -18,8 +18,9 @@ struct el_index_wish {
     size_t operand_count;
     const char **ids; // --document; owned
     size_t id_count;
-    const char *metric, *model, *store, *vectors, *shard, *filter; // as given, or NULL
+    const char *metric, *kind, *model, *store, *vectors, *shard, *filter; // as given, or NULL
     enum el_query_mode mode;
+    double recall;     // 0: not given
     int64_t dim, top;  // 0: not given
     uint64_t max_file; // bytes
     int64_t workers;   // 0: as many as will do

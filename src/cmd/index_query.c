@@ -63,6 +63,7 @@ static int print(struct query *query, struct el_index_answer *answer) {
 static struct el_index_query question_of(const struct query *query) {
     return (struct el_index_query){.mode = query->wish->mode,
                                    .filter = query->wish->filter,
+                                   .recall = query->wish->recall,
                                    .k = query->wish->top ? (int)query->wish->top : DEFAULT_TOP,
                                    .team = query->team};
 }

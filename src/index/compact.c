@@ -21,7 +21,8 @@ static int verify(struct el_embedded *index, struct el_documents_state *state, v
 
 int el_embedded_verify(struct el_index *index) {
     struct el_documents_counts counts;
-    return el_embedded_transact(index, false, verify, &counts);
+    EL_TRY(el_embedded_transact(index, false, verify, &counts));
+    return el_lists_verify((struct el_embedded *)index);
 }
 
 // Copies runs of live rows, which lie between dead ones, through a buffer.
@@ -126,9 +127,10 @@ static void take_over(struct el_embedded *index, struct el_vector_file *file) {
 int el_embedded_compact(struct el_index *index) {
     struct el_vector_file *file = NULL;
     int status = el_embedded_transact(index, true, rewrite_or_sweep, &file);
-    if (status < 0)
+    if (status < 0) {
         el_vector_file_close(file);
-    else
-        take_over((struct el_embedded *)index, file);
-    return status;
+        return status;
+    }
+    take_over((struct el_embedded *)index, file);
+    return el_lists_make((struct el_embedded *)index);
 }

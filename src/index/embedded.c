@@ -25,6 +25,7 @@ static void close_index(struct el_index *base) {
     if (index->lock >= 0) close(index->lock);
     pthread_mutex_destroy(&index->base.mutex);
     el_allowed_done(&index->allowed);
+    el_lists_done(&index->lists);
     el_free(index->folder);
     el_free(index);
 }
@@ -164,7 +165,9 @@ static int put_batch(struct el_embedded *index, struct el_documents_state *state
 
 static int put(struct el_index *index, const struct el_index_batch *batch) {
     struct el_index_batch copy = *batch;
-    return el_embedded_transact(index, true, put_batch, &copy);
+    EL_TRY(el_embedded_transact(index, true, put_batch, &copy));
+    el_lists_keep_up(inside(index)); // the documents are there, whether or not there is room for lists
+    return 0;
 }
 
 struct removing {
@@ -255,6 +258,7 @@ static int count(struct el_embedded *index, struct el_documents_state *state, vo
     EL_TRY(el_documents_count(index->documents, &counts));
     *ret_stats =
         (struct el_index_stats){.documents = counts.documents, .chunks = counts.chunks, .dead = counts.dead};
+    el_lists_tell(index, ret_stats);
     return el_index_folder_bytes(index->folder, &ret_stats->bytes);
 }
 

@@ -6,6 +6,7 @@
 
 #include "index/allowed.h"
 #include "index/documents.h"
+#include "index/lists.h"
 #include "index/store.h"
 
 struct el_embedded {
@@ -16,6 +17,7 @@ struct el_embedded {
     struct el_vector_file *file;
     int64_t generation; // of `file`
     struct el_allowed allowed;
+    struct el_lists lists;
 };
 
 // What a call does within a transaction. One that writes sets *state to what is to hold

@@ -23,10 +23,11 @@ enum { VERSION = 1, HEAD_SIZE = 4096, MAP_SIZE = 1 << 20 };
 // As it lies in the file, little-endian.
 struct head {
     char magic[8];
-    uint32_t version, dim, metric, reserved;
+    uint32_t version, dim, metric, kind;
     uint64_t id; // the journal has it too
     char model[EL_VECTOR_MODEL_SIZE];
-    uint8_t unused[HEAD_SIZE - 32 - EL_VECTOR_MODEL_SIZE - 16];
+    float recall;
+    uint8_t unused[HEAD_SIZE - 36 - EL_VECTOR_MODEL_SIZE - 16];
     struct el_hash128 sum; // of what stands before it
 };
 _Static_assert(sizeof(struct head) == HEAD_SIZE, "laid out as in the file");
@@ -37,6 +38,7 @@ struct el_vector_file {
     char *path;
     int fd;
     struct el_vector_facts facts;
+    uint64_t id;
     struct el_journal journal;
     int64_t count;         // rows that are committed
     struct el_commit last; // append; of count 0 when the last record was a rollback
@@ -95,6 +97,10 @@ static int check_facts(const struct el_vector_facts *facts) {
                        EL_VECTOR_MAX_DIM);
     if ((unsigned)facts->metric > EL_METRIC_L2)
         return el_fail(EL_EINVAL, "%d is no metric", (int)facts->metric);
+    if ((unsigned)facts->kind > EL_INDEX_IVF)
+        return el_fail(EL_EINVAL, "%d is no kind of index", (int)facts->kind);
+    if (!(facts->recall >= 0 && facts->recall <= 1))
+        return el_fail(EL_EINVAL, "a recall of %g: from 0 to 1 can be", (double)facts->recall);
     if (!memchr(facts->model, '\0', sizeof facts->model))
         return el_fail(EL_EINVAL, "a model's name of %zu bytes or more", sizeof facts->model);
     return 0;
@@ -104,7 +110,9 @@ static int write_head(struct el_vector_file *file, uint64_t id) {
     struct head head = {.version = VERSION,
                         .dim = (uint32_t)file->facts.dim,
                         .metric = (uint32_t)file->facts.metric,
-                        .id = id};
+                        .kind = (uint32_t)file->facts.kind,
+                        .id = id,
+                        .recall = file->facts.recall};
     memcpy(head.magic, magic, sizeof magic);
     memcpy(head.model, file->facts.model, strlen(file->facts.model));
     head.sum = sum_of(&head, offsetof(struct head, sum));
@@ -122,6 +130,7 @@ int el_vector_file_create(const char *path, const struct el_vector_facts *facts,
     EL_TRY(journal_path(path, &log));
     EL_TRY(open_file(path, O_RDWR | O_CREAT | O_TRUNC, &file));
     file->facts = *facts;
+    file->id = id.word[0];
     EL_TRY(write_head(file, id.word[0]));
     EL_TRY(el_journal_create(log.data, id.word[0], &file->journal));
     *ret_file = el_steal(file);
@@ -141,9 +150,11 @@ static int read_head(struct el_vector_file *file, uint64_t *ret_id) {
                        head.version, VERSION);
     file->facts.dim = head.dim > EL_VECTOR_MAX_DIM ? 0 : (int)head.dim;
     file->facts.metric = (enum el_metric)head.metric;
+    file->facts.kind = (enum el_index_kind)head.kind;
+    file->facts.recall = head.recall;
     memcpy(file->facts.model, head.model, sizeof head.model);
     if (check_facts(&file->facts) < 0) return el_fail_in(EL_EFORMAT, "%s", file->path);
-    *ret_id = head.id;
+    *ret_id = file->id = head.id;
     return 0;
 }
 
@@ -235,6 +246,10 @@ int el_vector_file_open(const char *path, bool writable, struct el_vector_file *
 
 const struct el_vector_facts *el_vector_file_facts(const struct el_vector_file *file) {
     return &file->facts;
+}
+
+uint64_t el_vector_file_id(const struct el_vector_file *file) {
+    return file->id;
 }
 
 int64_t el_vector_file_count(const struct el_vector_file *file) {

@@ -20,9 +20,14 @@
 
 enum { EL_VECTOR_MODEL_SIZE = 256, EL_VECTOR_MAX_DIM = 65536 };
 
+// How rows are searched: all of them, or those of some inverted lists (ivf.h) once there are many.
+enum el_index_kind { EL_INDEX_FLAT, EL_INDEX_IVF };
+
 struct el_vector_facts {
     int dim; // 1 .. EL_VECTOR_MAX_DIM
     enum el_metric metric;
+    enum el_index_kind kind;
+    float recall;                     // of ivf: the share of true neighbours wanted, 0 .. 1; 0: EL_IVF_RECALL
     char model[EL_VECTOR_MODEL_SIZE]; // that made the vectors; "": not told
 };
 
@@ -37,6 +42,7 @@ int el_vector_file_open(const char *path, bool writable, struct el_vector_file *
 void el_vector_file_close(struct el_vector_file *file);
 
 const struct el_vector_facts *el_vector_file_facts(const struct el_vector_file *file);
+uint64_t el_vector_file_id(const struct el_vector_file *file); // drawn when it was made
 int64_t el_vector_file_count(const struct el_vector_file *file);
 // [count][dim]; good until the next append, refresh or close.
 const float *el_vector_file_rows(const struct el_vector_file *file);

@@ -20,12 +20,21 @@
 #include "base/str.h"
 
 #define VECTORS "vectors."
+#define LISTS "ivf."
 #define URL "store.url"
 
-int el_index_vector_path(const char *folder, int64_t generation, char **ret_path) {
+static int numbered_path(const char *folder, const char *what, int64_t generation, char **ret_path) {
     char name[64];
-    snprintf(name, sizeof name, VECTORS "%" PRId64, generation);
+    snprintf(name, sizeof name, "%s%" PRId64, what, generation);
     return el_path_join(folder, name, ret_path);
+}
+
+int el_index_vector_path(const char *folder, int64_t generation, char **ret_path) {
+    return numbered_path(folder, VECTORS, generation, ret_path);
+}
+
+int el_index_ivf_path(const char *folder, int64_t generation, char **ret_path) {
+    return numbered_path(folder, LISTS, generation, ret_path);
 }
 
 int el_index_check(const char *folder) {
@@ -107,17 +116,28 @@ int el_index_folder_bytes(const char *folder, uint64_t *ret_bytes) {
     return 0;
 }
 
+struct kept {
+    char *vectors, *lists;
+};
+
 static int sweep_file(void *context, const char *path) {
-    const char *kept = context, *name = strrchr(path, '/') + 1;
-    const size_t length = strlen(kept);
-    const bool is_kept = el_starts_with(path, kept) && (!path[length] || el_streq(path + length, ".log"));
-    if (el_starts_with(name, VECTORS) && !is_kept) unlink(path);
+    const struct kept *kept = context;
+    const char *name = strrchr(path, '/') + 1;
+    const size_t length = strlen(kept->vectors);
+    const bool is_vectors =
+        el_starts_with(path, kept->vectors) && (!path[length] || el_streq(path + length, ".log"));
+    if (el_starts_with(name, VECTORS) && !is_vectors) unlink(path);
+    if (el_starts_with(name, LISTS) && !el_streq(path, kept->lists)) unlink(path);
     return 0;
 }
 
 void el_index_sweep(const char *folder, int64_t generation) {
-    char *kept el_auto_free = NULL;
-    if (el_index_vector_path(folder, generation, &kept) == 0) each_file(folder, sweep_file, kept);
+    struct kept kept = {0};
+    if (el_index_vector_path(folder, generation, &kept.vectors) == 0 &&
+        el_index_ivf_path(folder, generation, &kept.lists) == 0)
+        each_file(folder, sweep_file, &kept);
+    el_free(kept.vectors);
+    el_free(kept.lists);
 }
 
 static int remove_file(void *context, const char *path) {

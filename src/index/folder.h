@@ -10,6 +10,9 @@
 // FOLDER/vectors.GENERATION as a new string.
 int el_index_vector_path(const char *folder, int64_t generation, char **ret_path);
 
+// FOLDER/ivf.GENERATION, the inverted lists of that vector file, as a new string.
+int el_index_ivf_path(const char *folder, int64_t generation, char **ret_path);
+
 // Makes a folder that `fill` fills; it appears whole or not at all. EL_EINVAL (there is one), EL_EIO,
 // EL_ENOMEM.
 int el_index_folder_make(const char *folder, int (*fill)(const char *folder, const void *context),
@@ -28,7 +31,7 @@ int el_index_check_absent(const char *folder);
 int el_index_check(const char *folder);
 // Takes the folder for the one that may write, until *ret_lock is closed. EL_EBUSY, EL_EIO.
 int el_index_lock(const char *folder, int *ret_lock);
-// Removes vector files that a crash has left: all but those of `generation`.
+// Removes vector files and lists that a crash has left: all but those of `generation`.
 void el_index_sweep(const char *folder, int64_t generation);
 // Bytes of all files.
 int el_index_folder_bytes(const char *folder, uint64_t *ret_bytes);

@@ -21,6 +21,8 @@ static const char *const metric_names[] = {
 static const char *const mode_names[] = {
     [EL_QUERY_VECTOR] = "vector", [EL_QUERY_TEXT] = "text", [EL_QUERY_HYBRID] = "hybrid"};
 
+static const char *const kind_names[] = {[EL_INDEX_FLAT] = "flat", [EL_INDEX_IVF] = "ivf"};
+
 // Its place among the names, or -1.
 static int find_name(const char *name, const char *const *names, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -36,6 +38,17 @@ int el_metric_parse(const char *name, enum el_metric *ret_metric) {
     const int found = find_name(name, metric_names, EL_COUNT(metric_names));
     if (found < 0) return el_fail(EL_EINVAL, "\"%.40s\" is no metric: cosine, ip or l2", name);
     *ret_metric = (enum el_metric)found;
+    return 0;
+}
+
+const char *el_index_kind_name(enum el_index_kind kind) {
+    return kind_names[kind];
+}
+
+int el_index_kind_parse(const char *name, enum el_index_kind *ret_kind) {
+    const int found = find_name(name, kind_names, EL_COUNT(kind_names));
+    if (found < 0) return el_fail(EL_EINVAL, "\"%.40s\" is no kind of index: flat or ivf", name);
+    *ret_kind = (enum el_index_kind)found;
     return 0;
 }
 
@@ -226,7 +239,7 @@ int el_index_search(struct el_index *index, const struct el_index_query *query,
                     struct el_index_answer *ret_answer) {
     float *vector el_auto_free = NULL;
     struct el_index_query prepared = *query;
-    struct el_index_answer answer = {.stats.mode = query->mode};
+    struct el_index_answer answer = {.stats = {.mode = query->mode, .recall = 1}};
     const uint64_t start = el_now_ns();
     if (query->k < 1) return el_fail(EL_EINVAL, "%d results can't be asked for; at least 1", query->k);
     if (query->mode != EL_QUERY_TEXT) {

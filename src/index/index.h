@@ -46,6 +46,9 @@ int el_index_create_part(const char *folder, const struct el_index *whole);
 int el_index_delete(const char *folder);
 
 const struct el_vector_facts *el_index_facts(const struct el_index *index);
+// "flat", "ivf"; EL_EINVAL says what there is.
+const char *el_index_kind_name(enum el_index_kind kind);
+int el_index_kind_parse(const char *name, enum el_index_kind *ret_kind);
 // What keeps it, "embedded" or another; and where: the folder, or a URL without a password.
 const char *el_index_store_name(const struct el_index *index);
 const char *el_index_place(const struct el_index *index);
@@ -106,6 +109,10 @@ struct el_query_stats {
     enum el_query_mode mode;
     int64_t rows; // that were searched: those that count and pass the filter; -1: the store does not say
     double ms;    // that the search took
+    // Of vectors: the lists that were looked at, 0 when that was every row; and the share of the true
+    // neighbours that so many found when the lists were made, 1 for every row, -1: the store does not say.
+    int probes;
+    double recall;
 };
 struct el_index_answer {
     struct el_index_hit *hits; // best first
@@ -155,11 +162,14 @@ struct el_index_stats {
     int64_t documents, chunks;
     int64_t dead;   // rows that compaction frees
     uint64_t bytes; // of all files
+    int lists;      // of a kind that has them, 0: none were made yet
+    int64_t listed; // rows in them
 };
 int el_index_stats(struct el_index *index, struct el_index_stats *ret_stats);
 
 // Writes the vector file anew without the rows that no document has any more, beside the old one, which
-// readers may still have. EL_ECHECKSUM when the old one is damaged; on failure all is as before.
+// readers may still have; then its inverted lists, in an index that has them. EL_ECHECKSUM when the old one
+// is damaged; on failure all is as before.
 int el_index_compact(struct el_index *index);
 // Holds every vector against its sum, and the documents against the vectors. EL_ECHECKSUM, EL_EFORMAT.
 int el_index_verify(struct el_index *index);

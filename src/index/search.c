@@ -60,7 +60,7 @@ static int search_vectors(struct el_embedded *index, const struct searching *sea
                                       .count = searching->rows,
                                       .rows = el_vector_file_rows(index->file),
                                       .allowed = index->allowed.rows};
-    EL_TRY(el_search_exact(&set, searching->query->vector, 1, k, searching->query->team, found->hits));
+    EL_TRY(el_lists_search(index, &set, searching->query, k, &searching->answer->stats, found->hits));
     while (found->count < k && found->hits[found->count].row >= 0)
         found->count++;
     return 0;

@@ -168,6 +168,7 @@ int el_pg_search(struct el_pg *pg, const struct el_vector_facts *facts, const st
         return el_fail(EL_EUNSUPPORTED, "%s: an index in PostgreSQL is searched by vector only", pg->url);
     if (query->filter) return el_fail(EL_EUNSUPPORTED, "%s: an index in PostgreSQL has no filters", pg->url);
     answer->stats.rows = -1;
+    answer->stats.recall = -1;
     int status = search(pg, &searching, answer);
     PQclear(searching.result);
     el_free(searching.candidates);

@@ -39,6 +39,25 @@ static int read_metric(const json_t *root, enum el_metric *ret_metric, struct el
     return el_fault_from_status(fault, EL_EINVAL, "metric");
 }
 
+static int read_kind(const json_t *root, enum el_index_kind *ret_kind, struct el_fault *fault) {
+    const char *given;
+    EL_TRY(el_member_string(root, "kind", &given, fault));
+    *ret_kind = EL_INDEX_FLAT;
+    if (!given || el_index_kind_parse(given, ret_kind) == 0) return 0;
+    return el_fault_from_status(fault, EL_EINVAL, "kind");
+}
+
+// Above 0, up to 1; 0 where none is given.
+static int read_recall(const json_t *root, double *ret_recall, struct el_fault *fault) {
+    const json_t *given = el_member(root, "recall");
+    *ret_recall = 0;
+    if (!given) return 0;
+    if (!json_is_number(given)) return el_member_wrong_type(fault, "recall", "a number");
+    *ret_recall = json_number_value(given);
+    if (*ret_recall > 0 && *ret_recall <= 1) return 0;
+    return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "recall", "\"recall\" is above 0 and at most 1");
+}
+
 int el_create_body_parse(const char *bytes, size_t length, struct el_create_body *ret_body,
                          struct el_fault *fault) {
     struct el_create_body *body = ret_body;
@@ -49,6 +68,8 @@ int el_create_body_parse(const char *bytes, size_t length, struct el_create_body
     EL_TRY(el_member_string(body->root, "model", &body->model, fault));
     EL_TRY(el_member_whole(body->root, "dim", 1, EL_VECTOR_MAX_DIM, 0, &dim, fault));
     EL_TRY(read_metric(body->root, &body->metric, fault));
+    EL_TRY(read_kind(body->root, &body->kind, fault));
+    EL_TRY(read_recall(body->root, &body->recall, fault));
     body->dim = (int)dim;
     if (!body->name) return missing(fault, "name");
     if (el_search_name_check(body->name) < 0) return el_fault_from_status(fault, EL_EINVAL, "name");
@@ -232,6 +253,7 @@ int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_que
     EL_TRY(read_mode(body->root, &body->query.mode, fault));
     EL_TRY(check_question(body->query.mode, text, vector, fault));
     EL_TRY(read_filter(body, fault));
+    EL_TRY(read_recall(body->root, &body->query.recall, fault));
     body->query.text = (struct el_text){json_string_value(text), json_string_length(text)};
     if (!vector) return 0;
     EL_TRY(no_memory(fault, el_alloc((size_t)dim, sizeof *body->vector, &body->vector)));

@@ -23,6 +23,8 @@ struct el_create_body {
     const char *model; // NULL: not given
     int dim;           // 0: not given
     enum el_metric metric;
+    enum el_index_kind kind;
+    double recall; // 0: not given
 };
 int el_create_body_parse(const char *bytes, size_t length, struct el_create_body *ret_body,
                          struct el_fault *fault);

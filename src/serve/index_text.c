@@ -9,13 +9,15 @@
 
 int el_index_put_stats(struct el_str *out, const char *name, const char *store,
                        const struct el_vector_facts *facts, const struct el_index_stats *stats) {
-    EL_TRY(el_str_printf(out, "{\"name\":\"%s\",\"store\":\"%s\",\"dim\":%d,\"metric\":\"%s\",\"model\":",
-                         name, store, facts->dim, el_metric_name(facts->metric)));
+    EL_TRY(el_str_printf(
+        out, "{\"name\":\"%s\",\"store\":\"%s\",\"kind\":\"%s\",\"dim\":%d,\"metric\":\"%s\",\"model\":",
+        name, store, el_index_kind_name(facts->kind), facts->dim, el_metric_name(facts->metric)));
     EL_TRY(*facts->model ? el_str_put_json(out, facts->model, strlen(facts->model))
                          : el_str_puts(out, "null"));
-    return el_str_printf(
-        out, ",\"documents\":%" PRId64 ",\"chunks\":%" PRId64 ",\"dead\":%" PRId64 ",\"bytes\":%" PRIu64 "}",
-        stats->documents, stats->chunks, stats->dead, stats->bytes);
+    EL_TRY(el_str_printf(out, ",\"documents\":%" PRId64 ",\"chunks\":%" PRId64 ",\"dead\":%" PRId64,
+                         stats->documents, stats->chunks, stats->dead));
+    return el_str_printf(out, ",\"lists\":%d,\"listed\":%" PRId64 ",\"bytes\":%" PRIu64 "}", stats->lists,
+                         stats->listed, stats->bytes);
 }
 
 static int put_hit(struct el_str *out, const struct el_index_hit *hit) {
@@ -38,5 +40,8 @@ int el_index_put_answer(struct el_str *out, const char *name, const struct el_in
         el_str_printf(out, "],\"stats\":{\"mode\":\"%s\",\"rows\":", el_query_mode_name(answer->stats.mode)));
     EL_TRY(answer->stats.rows < 0 ? el_str_puts(out, "null")
                                   : el_str_printf(out, "%" PRId64, answer->stats.rows));
+    EL_TRY(el_str_printf(out, ",\"probes\":%d,\"recall\":", answer->stats.probes));
+    EL_TRY(answer->stats.recall < 0 ? el_str_puts(out, "null")
+                                    : el_str_printf(out, "%.4f", answer->stats.recall));
     return el_str_printf(out, ",\"ms\":%.3f}}", answer->stats.ms);
 }

@@ -149,7 +149,8 @@ static int find_facts(struct el_exchange *exchange, const struct el_create_body 
                       struct el_vector_facts *facts) {
     struct el_model *model = NULL;
     struct el_embedder *embedder;
-    *facts = (struct el_vector_facts){.dim = body->dim, .metric = body->metric};
+    *facts = (struct el_vector_facts){
+        .dim = body->dim, .metric = body->metric, .kind = body->kind, .recall = (float)body->recall};
     if (body->dim && !body->model) return 0;
     const char *name = body->model ? body->model : exchange->server->roster.models[0].name;
     EL_TRY(find_embedder(exchange, name, &embedder));
