@@ -55,7 +55,7 @@ const struct el_ivf_facts *el_ivf_facts(const struct el_ivf *ivf);
 
 // The fewest lists that find `recall` (0 to 1) of the k nearest rows by what was measured when the lists were
 // made, with rows of the set as queries, each without itself; *ret_recall is what was measured for so many.
-// 0 for more than EL_IVF_MOST_K, of which nothing is known.
+// All of them for a recall of 1. 0 for more than EL_IVF_MOST_K, of which nothing is known.
 enum { EL_IVF_MOST_K = 100 };
 int el_ivf_probes(const struct el_ivf *ivf, int64_t k, double recall, double *ret_recall);
 

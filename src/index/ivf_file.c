@@ -200,7 +200,7 @@ int el_ivf_probes(const struct el_ivf *ivf, int64_t k, double recall, double *re
     if (k > EL_IVF_MOST_K) return 0;
     const float *curve = ivf->curves + (k > EL_IVF_FEW_K ? lists : 0);
     int probes = 1;
-    while (probes < lists && (double)curve[probes - 1] < recall)
+    while (probes < lists && (recall >= 1 || (double)curve[probes - 1] < recall))
         probes++;
     *ret_recall = (double)curve[probes - 1];
     return probes;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "index/embedded.h"
@@ -41,7 +42,7 @@ static int open_lists(struct el_embedded *index, const char *path) {
     return el_fail(EL_EFORMAT, "%s holds lists of other vectors; `compact` makes them anew", path);
 }
 
-// Sees the lists as they are now: 0 when there are some or none, and what is wrong with those that can't be.
+// Sees the lists as they are now. What is wrong with those that can't be used is said once.
 static int follow(struct el_embedded *index) {
     char *path el_auto_free = NULL;
     struct el_lists *lists = &index->lists;
@@ -52,7 +53,7 @@ static int follow(struct el_embedded *index) {
         el_lists_done(lists);
         return 0;
     }
-    if (lists->ivf && lists->generation == index->generation && is_same_file(&file, &lists->file)) return 0;
+    if (lists->generation == index->generation && is_same_file(&file, &lists->file)) return 0;
     el_lists_done(lists);
     lists->generation = index->generation;
     lists->file = file;
@@ -120,6 +121,7 @@ void el_lists_keep_up(struct el_embedded *index) {
 }
 
 int el_lists_verify(struct el_embedded *index) {
+    el_lists_done(&index->lists);
     EL_TRY(follow(index));
     return index->lists.ivf ? el_ivf_verify(index->lists.ivf) : 0;
 }
