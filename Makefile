@@ -82,6 +82,10 @@ bench-search: all $(PEER_PYTHON) ## exact search in 1,000,000 vectors, beside fa
 bench-ndcg: all $(PEER_PYTHON) ## how good answers are, by vectors, words and both (NDCG="--cranfield FOLDER")
 	@$(PEER_PYTHON) bench/ndcg.py $(BUILD)/eleanor "$(MODEL)" --sts $(STS) $(NDCG)
 
+.PHONY: bench-ivf
+bench-ivf: all $(PEER_PYTHON) ## inverted lists in 200,000 vectors, beside faiss-cpu's (IVF="--vectors FILE.f32 --what TEXT")
+	@$(PEER_PYTHON) bench/ivf.py $(BUILD)/bench_ivf $(IVF)
+
 .PHONY: bench-cache
 bench-cache: all ## the embedding cache: hits, misses, S3-FIFO beside LRU, and what a hit saves
 	@$(BUILD)/bench_cache "$(MODEL)" $(STS)
