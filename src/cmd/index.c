@@ -309,7 +309,9 @@ const struct el_verb el_verb_index = {
         "                           so after an interruption the same command goes on\n"
         "index add NAME --vectors FILE.npy   the rows of a float32 matrix, as documents FILE:ROW\n"
         "index merge NAME           joins the parts that the processes of a launcher have added\n"
-        "index query NAME \"TEXT\"    the nearest parts of files; with --vectors those of each row\n"
+        "index query NAME \"TEXT\"    the nearest parts of files; with --vectors those of each row,\n"
+        "                           for which --device copies the index to GPUs, --index-bytes makes it "
+        "bytes\n"
         "index list, index stats NAME, index delete NAME [--document ID]...\n"
         "index compact NAME         frees the room of what was replaced or deleted; makes the lists of ivf "
         "anew\n"
@@ -349,7 +351,7 @@ const struct el_verb el_verb_index = {
             {"json", 0, NULL, "print JSON"},
             {0}},
     .settings = (const char *const[]){"model", "device", "precision", "threads", "pin", "batch_tokens",
-                                      "streams", "log_level", "log_format", NULL},
+                                      "streams", "index_bytes", "log_level", "log_format", NULL},
     .min_operands = 1,
     .max_operands = -1,
     .run = run,

@@ -12,7 +12,10 @@
 #include "base/thread.h"
 #include "cmd/index.h"
 #include "cmd/model.h"
+#include "device/trace.h"
 #include "format/npy.h"
+#include "index/searcher.h"
+#include "serve/device_settings.h"
 #include "serve/index_text.h"
 
 enum { DEFAULT_TOP = 10, SHOWN_TEXT = 160 };
@@ -21,7 +24,8 @@ struct query {
     const struct el_index_wish *wish;
     struct el_index *index;
     struct el_team *team;
-    struct el_str out; // of one answer
+    struct el_searcher *searcher; // for --vectors
+    struct el_str out;            // of one answer
 };
 
 // The chunk's beginning on one line, cut at a blank or within none of UTF-8's code points.
@@ -95,6 +99,7 @@ static int ask_rows(struct query *query, const struct el_npy *npy) {
                        query->wish->vectors, npy->columns, query->wish->name, dim);
     EL_TRY(el_alloc(1, row_size, &vector));
     question.vector = vector;
+    question.searcher = query->searcher;
     for (int64_t i = 0; i < npy->rows; i++) {
         struct el_index_answer answer;
         memcpy(vector, npy->data + (size_t)i * row_size, row_size);
@@ -105,12 +110,27 @@ static int ask_rows(struct query *query, const struct el_npy *npy) {
     return 0;
 }
 
-static int ask_vectors(struct query *query) {
+// Rows are worth copying to a device for many questions alone, so one has to be named.
+static int ask_rows_with_copies(const struct el_config *config, struct query *query,
+                                const struct el_npy *npy) {
+    struct el_trace *trace = NULL;
+    struct el_manager *manager = NULL;
+    int status = el_streq(config->device, "auto") ? 0 : el_devices_open(config, &trace, &manager);
+    const struct el_searcher_options kept = {.manager = manager, .bytes = config->index_bytes};
+    if (status == 0) status = el_searcher_open(&kept, &query->searcher);
+    if (status == 0) status = ask_rows(query, npy);
+    el_searcher_close(query->searcher);
+    el_manager_close(manager);
+    el_trace_close(trace);
+    return status;
+}
+
+static int ask_vectors(const struct el_config *config, struct query *query) {
     struct el_map map = {0};
     struct el_npy npy;
     EL_TRY(el_map_open(query->wish->vectors, &map));
     int status = el_npy_parse(query->wish->vectors, map.data, map.size, &npy);
-    if (status == 0) status = ask_rows(query, &npy);
+    if (status == 0) status = ask_rows_with_copies(config, query, &npy);
     el_map_close(&map);
     return status;
 }
@@ -120,7 +140,7 @@ int el_index_query(const struct el_config *config, const struct el_index_wish *w
     const int threads = config->threads > 0 ? (int)config->threads : el_cpu_count();
     EL_TRY(el_search_open(wish->root, wish->name, false, &query.index));
     int status = el_team_open(threads, config->pin, &query.team);
-    if (status == 0) status = wish->vectors ? ask_vectors(&query) : ask_text(config, &query);
+    if (status == 0) status = wish->vectors ? ask_vectors(config, &query) : ask_text(config, &query);
     if (query.team) el_team_close(query.team);
     el_index_close(query.index);
     el_str_done(&query.out);

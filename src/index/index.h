@@ -27,6 +27,7 @@
 enum { EL_INDEX_ID_SIZE = 4096 }; // bytes of a document's id, at most
 
 struct el_index;
+struct el_searcher;
 
 // "ip", "cosine", "l2"; EL_EINVAL says what there is.
 const char *el_metric_name(enum el_metric metric);
@@ -126,9 +127,10 @@ struct el_index_query {
     const float *vector; // [dim]; for vector and hybrid
     struct el_text text; // for text and hybrid
     int k;
-    const char *filter;   // JSON over metadata, or NULL
-    double recall;        // of an approximate index: the share of true neighbours wanted; 0: its own
-    struct el_team *team; // or NULL: the caller's thread alone
+    const char *filter;           // JSON over metadata, or NULL
+    double recall;                // of an approximate index: the share of true neighbours wanted; 0: its own
+    struct el_team *team;         // or NULL: the caller's thread alone
+    struct el_searcher *searcher; // with copies of this index's vectors (searcher.h); NULL: there are none
 };
 // The k chunks that answer a query best. EL_EINVAL: k < 1, or a vector as el_index_put refuses them.
 // EL_EUNSUPPORTED: what this index can't do, as to search texts that it does not keep.

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "index/embedded.h"
 #include "index/folder.h"
+#include "index/searcher.h"
 
 enum {
     LEAST_ROWS = 10000, // fewer are searched faster as they are
@@ -84,7 +85,8 @@ int el_lists_search(struct el_embedded *index, const struct el_vector_set *set,
     if (probes)
         EL_TRY(el_ivf_search(ivf, set, query->vector, 1, k, probes, query->team, ret_hits));
     else
-        EL_TRY(el_search_exact(set, query->vector, 1, k, query->team, ret_hits));
+        EL_TRY(el_searcher_search(query->searcher, set, index->generation, query->vector, 1, k, query->team,
+                                  ret_hits));
     ret_stats->probes = probes;
     ret_stats->recall = recall;
     return 0;

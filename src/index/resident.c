@@ -4,6 +4,7 @@
 // segment's candidates are complete if its last one cannot belong to the list: then nothing behind it can.
 #include "index/resident.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -259,10 +260,11 @@ static int search_chunk(struct chunk *chunk, struct el_team *team, struct el_hit
     return status;
 }
 
-int el_resident_search(struct el_resident *resident, const uint64_t *allowed, const float *queries, int count,
-                       int k, struct el_team *team, struct el_hit *ret_hits) {
-    resident->set.allowed = allowed;
-    EL_TRY(el_search_check(&resident->set, queries, count, k));
+int el_resident_search(struct el_resident *resident, const struct el_vector_set *set, const float *queries,
+                       int count, int k, struct el_team *team, struct el_hit *ret_hits) {
+    assert(set->count == resident->set.count && set->dim == resident->set.dim);
+    EL_TRY(el_search_check(set, queries, count, k));
+    resident->set = *set;
     for (int first = 0; first < count; first += MOST_QUERIES) {
         struct chunk chunk = {
             .resident = resident,

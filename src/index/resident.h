@@ -13,17 +13,18 @@
 
 struct el_resident;
 
-// Copies the rows to the device; borrows the set's too, and the device, until the close. A set's `allowed`
-// may be set at each search. EL_EINVAL (dimensions), EL_ENOMEM, EL_ELOST, EL_EUNSUPPORTED.
+// Copies the rows to the device, which is borrowed until the close. EL_EINVAL (dimensions), EL_ENOMEM,
+// EL_ELOST, EL_EUNSUPPORTED.
 int el_resident_open(struct el_device *device, const struct el_vector_set *set,
                      struct el_resident **ret_resident);
 void el_resident_close(struct el_resident *resident);
 size_t el_resident_bytes(const struct el_resident *resident); // of the device's memory
 
-// As el_search_exact; one caller at a time. The team serves the queries that the processor has to search.
-// EL_ELOST: the device is gone, its rows with it; el_search_exact still answers.
-int el_resident_search(struct el_resident *resident, const uint64_t *allowed, const float *queries, int count,
-                       int k, struct el_team *team, struct el_hit *ret_hits /* [count][k] */);
+// As el_search_exact; one caller at a time. `set` has the rows that were copied, wherever they lie now. The
+// team serves the queries that the processor has to search. EL_ELOST: the device is gone, its rows with it;
+// el_search_exact still answers.
+int el_resident_search(struct el_resident *resident, const struct el_vector_set *set, const float *queries,
+                       int count, int k, struct el_team *team, struct el_hit *ret_hits /* [count][k] */);
 
 // Queries so far that the processor had to search.
 int64_t el_resident_left_over(const struct el_resident *resident);

@@ -138,7 +138,7 @@ static int put_stats(struct el_exchange *exchange, const char *name) {
     struct el_open_indexes *indexes = &exchange->server->indexes;
     struct el_index_stats stats;
     struct el_index *index;
-    EL_TRY(el_open_indexes_find(indexes, name, &index));
+    EL_TRY(el_open_indexes_find(indexes, name, &index, NULL));
     EL_TRY(el_index_stats(index, &stats));
     return el_index_put_stats(&exchange->reply.body, name, el_index_store_name(index), el_index_facts(index),
                               &stats);
@@ -345,12 +345,16 @@ static int query_by(struct el_exchange *exchange, struct el_index *index, const 
 
 static int query(struct el_exchange *exchange, const char *name) {
     struct el_index *index;
+    struct el_searcher *searcher;
     struct el_query_body body;
-    int status = el_open_indexes_find(&exchange->server->indexes, name, &index);
+    int status = el_open_indexes_find(&exchange->server->indexes, name, &index, &searcher);
     if (status < 0) return fail_named(exchange, status);
     status = el_query_body_parse(body_of(exchange), exchange->body.length, el_index_facts(index)->dim, &body,
                                  &exchange->fault);
-    if (status == 0) status = query_by(exchange, index, name, &body);
+    if (status == 0) {
+        body.query.searcher = searcher;
+        status = query_by(exchange, index, name, &body);
+    }
     el_query_body_done(&body);
     return status;
 }

@@ -19,19 +19,26 @@ struct el_open_index {
     dev_t device; // of its folder: another folder of that name is another index
     ino_t inode;
     struct el_index *index;
+    struct el_searcher *searcher;
 };
 
-int el_open_indexes_init(struct el_open_indexes *indexes, int threads) {
-    *indexes = (struct el_open_indexes){.threads = threads > 0 ? threads : el_cpu_count()};
+int el_open_indexes_init(struct el_open_indexes *indexes, const struct el_searcher_options *kept,
+                         int threads) {
+    *indexes = (struct el_open_indexes){.kept = *kept, .threads = threads > 0 ? threads : el_cpu_count()};
     EL_TRY(el_alloc(MOST_OPEN, sizeof *indexes->open, &indexes->open));
     int status = el_store_beside("indexes", &indexes->root);
     return status == EL_ENOENT ? 0 : status; // a server of models needs no home
 }
 
-static void close_at(struct el_open_indexes *indexes, size_t i) {
-    struct el_open_index *open = &indexes->open[i];
+static void close_one(struct el_open_index *open) {
+    el_searcher_close(open->searcher);
     el_index_close(open->index);
     el_free(open->name);
+}
+
+static void close_at(struct el_open_indexes *indexes, size_t i) {
+    struct el_open_index *open = &indexes->open[i];
+    close_one(open);
     indexes->count--;
     memmove(open, open + 1, (indexes->count - i) * sizeof *open);
 }
@@ -45,38 +52,47 @@ void el_open_indexes_done(struct el_open_indexes *indexes) {
     *indexes = (struct el_open_indexes){0};
 }
 
-static int add(struct el_open_indexes *indexes, const char *name, const struct stat *folder,
-               struct el_index **ret_index) {
+static int add(struct el_open_indexes *indexes, const char *name, const struct stat *folder) {
     struct el_open_index open = {.device = folder->st_dev, .inode = folder->st_ino};
-    EL_TRY(el_search_open(indexes->root, name, false, &open.index));
-    int status = el_strdup(name, &open.name);
+    int status = el_search_open(indexes->root, name, false, &open.index);
+    if (status == 0) status = el_searcher_open(&indexes->kept, &open.searcher);
+    if (status == 0) status = el_strdup(name, &open.name);
     if (status < 0) {
-        el_index_close(open.index);
+        close_one(&open);
         return status;
     }
     if (indexes->count == MOST_OPEN) close_at(indexes, 0);
     indexes->open[indexes->count++] = open;
-    *ret_index = open.index;
     return 0;
 }
 
-int el_open_indexes_find(struct el_open_indexes *indexes, const char *name, struct el_index **ret_index) {
-    char *path el_auto_free = NULL;
-    struct stat folder = {0};
-    EL_TRY(el_search_name_check(name));
-    EL_TRY(el_path_join(indexes->root, name, &path));
-    const bool is_there = stat(path, &folder) == 0;
+// The place of the index of that name, if it is still that folder; -1: it is not open any more.
+static int find(struct el_open_indexes *indexes, const char *name, const struct stat *folder) {
     for (size_t i = 0; i < indexes->count; i++) {
         struct el_open_index *open = &indexes->open[i];
         if (!el_streq(open->name, name)) continue;
-        if (is_there && open->device == folder.st_dev && open->inode == folder.st_ino) {
-            *ret_index = open->index;
-            return 0;
-        }
+        if (open->device == folder->st_dev && open->inode == folder->st_ino) return (int)i;
         close_at(indexes, i);
         break;
     }
-    return add(indexes, name, &folder, ret_index);
+    return -1;
+}
+
+int el_open_indexes_find(struct el_open_indexes *indexes, const char *name, struct el_index **ret_index,
+                         struct el_searcher **ret_searcher) {
+    char *path el_auto_free = NULL;
+    struct stat folder = {0}; // no folder has inode 0
+    EL_TRY(el_search_name_check(name));
+    EL_TRY(el_path_join(indexes->root, name, &path));
+    stat(path, &folder);
+    int i = find(indexes, name, &folder);
+    if (i < 0) {
+        EL_TRY(add(indexes, name, &folder));
+        i = (int)indexes->count - 1;
+    }
+    *ret_index = indexes->open[i].index;
+    if (ret_searcher) *ret_searcher = indexes->open[i].searcher;
+    return 0;
 }
 
 int el_open_indexes_team(struct el_open_indexes *indexes, struct el_team **ret_team) {

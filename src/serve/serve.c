@@ -176,7 +176,8 @@ static int open_parts(struct el_server *server) {
     EL_TRY(watch(server, server->signal_fd, &server->signal_fd));
     EL_TRY(start_http(server));
     EL_TRY(el_clerk_open(&server->clerk));
-    EL_TRY(el_open_indexes_init(&server->indexes, (int)config->threads));
+    const struct el_searcher_options kept = {.manager = server->manager, .bytes = config->index_bytes};
+    EL_TRY(el_open_indexes_init(&server->indexes, &kept, (int)config->threads));
     EL_TRY(el_clerk_open(&server->index_reader));
     EL_TRY(el_clerk_open(&server->index_writer));
     EL_TRY(el_roster_load(&server->roster, notify_loop, server));

@@ -8,7 +8,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "cli"), os.path.join(HERE, "..")]
 from common import real_model  # noqa: F401 (for its users)
-from harness import BINARY, ROOT, SANITIZER, TIMEOUT, ModelTest  # noqa: F401
+from harness import BINARY, ROOT, SANITIZER, TIMEOUT, WITH_MACHINE, ModelTest  # noqa: F401
 
 DIM = 64  # of the tiny model
 

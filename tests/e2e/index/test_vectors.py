@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Vectors that were made elsewhere: every metric's order, many queries, replacing."""
 import json
+import os
 import random
+import subprocess
 import unittest
 
-from indextest import IndexTest, npy
+from indextest import BINARY, TIMEOUT, WITH_MACHINE, IndexTest, npy
 
 
 def score(metric, a, b):
@@ -34,6 +36,21 @@ class Vectors(IndexTest):
                     self.assertAlmostEqual(result["score"], value, places=3)
                     row = rows[int(result["id"].rsplit(":", 1)[1])]
                     self.assertAlmostEqual(score(metric, query, row), value, places=3)
+
+    def test_copies_give_the_same_answers(self):
+        draw = random.Random(7)
+        matrix = [[draw.uniform(-1, 1) for _ in range(8)] for _ in range(2200)]
+        self.index("create", "v", "--dim", "8")
+        self.index("add", "v", "--vectors", self.path("v.npy", npy(matrix)))
+        ask = ["query", "v", "--vectors", self.path("q.npy", npy(matrix[:5]))]
+        plain = self.index(*ask)
+        self.assertEqual(self.index(*ask, "--index-bytes"), plain)
+        self.assertEqual(self.index(*ask, "--device", "cpu"), plain)
+        on_gpu = subprocess.run([WITH_MACHINE, "rtx4090", BINARY, "index", *ask, "--device", "cuda:0", "--log-level", "debug"],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT, check=True, text=True,
+                                env={**self.env, "EL_BUILD": os.path.dirname(BINARY)})
+        self.assertEqual(on_gpu.stdout, plain)
+        self.assertIn("2176 vectors of an index are kept on cuda:0", on_gpu.stderr)
 
     def test_the_same_file_again_replaces(self):
         self.index("create", "v", "--dim", "2")

@@ -36,7 +36,7 @@ static int64_t check_resident(struct search *s) {
         set.allowed = allowed;
         for (int q = 0; q < s->queries; q++)
             plain_search(&set, queries + q * s->dim, s->k, want + q * s->k);
-        assert_int_equal(el_resident_search(resident, allowed, queries, s->queries, s->k, NULL, got), 0);
+        assert_int_equal(el_resident_search(resident, &set, queries, s->queries, s->k, NULL, got), 0);
         assert_same_hits(s, device->id, filtered, got, want);
         el_free(allowed);
     }
@@ -105,7 +105,7 @@ static void bad_input_is_refused(void **state) {
     assert_null(resident);
     set.dim = 2;
     assert_int_equal(el_resident_open(device, &set, &resident), 0);
-    assert_int_equal(el_resident_search(resident, NULL, query, 1, 0, NULL, &hit), EL_EINVAL);
+    assert_int_equal(el_resident_search(resident, &set, query, 1, 0, NULL, &hit), EL_EINVAL);
     el_resident_close(resident);
     el_resident_close(NULL);
 }
