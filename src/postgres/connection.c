@@ -139,25 +139,39 @@ static int check_result(struct el_pg *pg, PGresult *result) {
     return fail_result(pg, result);
 }
 
-int el_pg_query(struct el_pg *pg, const char *sql, const struct el_pg_value *values, int count,
+// The columns of PQexecParams.
+struct parameters {
+    const char **data;
+    int *sizes, *formats;
+};
+
+static void parameters_done(struct parameters *parameters) {
+    el_free(parameters->data);
+    el_free(parameters->sizes);
+    el_free(parameters->formats);
+}
+
+int el_pg_query(struct el_pg *pg, const char *sql, const struct el_pg_value *values, size_t count,
                 PGresult **ret_result) {
-    enum { MOST = 8, BINARY = 1 };
-    const char *data[MOST];
-    int sizes[MOST], formats[MOST];
-    PGresult *result el_auto_result = NULL;
-    for (int i = 0; i < count; i++) {
+    enum { BINARY = 1 };
+    struct parameters parameters el_auto(parameters_done) = {0};
+    EL_TRY(el_alloc(count, sizeof *parameters.data, &parameters.data));
+    EL_TRY(el_alloc(count, sizeof *parameters.sizes, &parameters.sizes));
+    EL_TRY(el_alloc(count, sizeof *parameters.formats, &parameters.formats));
+    for (size_t i = 0; i < count; i++) {
         if (values[i].size > INT_MAX) return el_fail(EL_ETOOBIG, "%s: a value of over 2 GiB", pg->url);
-        data[i] = values[i].data;
-        sizes[i] = (int)values[i].size;
-        formats[i] = BINARY;
+        parameters.data[i] = values[i].data;
+        parameters.sizes[i] = (int)values[i].size;
+        parameters.formats[i] = BINARY;
     }
-    result = PQexecParams(pg->connection, sql, count, NULL, data, sizes, formats, BINARY);
+    PGresult *result el_auto_result = PQexecParams(pg->connection, sql, (int)count, NULL, parameters.data,
+                                                   parameters.sizes, parameters.formats, BINARY);
     EL_TRY(check_result(pg, result));
     *ret_result = el_steal(result);
     return 0;
 }
 
-int el_pg_run(struct el_pg *pg, const char *sql, const struct el_pg_value *values, int count) {
+int el_pg_run(struct el_pg *pg, const char *sql, const struct el_pg_value *values, size_t count) {
     PGresult *result el_auto_result = NULL;
     return el_pg_query(pg, sql, values, count, &result);
 }

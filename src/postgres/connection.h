@@ -46,10 +46,10 @@ int el_pg_attempt(struct el_pg *pg, el_pg_work *work, void *context);
 
 // Runs a statement; *ret_result holds its rows, with values in binary form. EL_EINVAL: a value that the
 // server can't take; EL_EFORMAT: the tables are not there; EL_EIO, EL_ENOMEM, and those above.
-int el_pg_query(struct el_pg *pg, const char *sql, const struct el_pg_value *values, int count,
+int el_pg_query(struct el_pg *pg, const char *sql, const struct el_pg_value *values, size_t count,
                 PGresult **ret_result);
 // For statements without rows. el_pg_script runs several, without parameters.
-int el_pg_run(struct el_pg *pg, const char *sql, const struct el_pg_value *values, int count);
+int el_pg_run(struct el_pg *pg, const char *sql, const struct el_pg_value *values, size_t count);
 int el_pg_script(struct el_pg *pg, const char *sql);
 
 // COPY ... FROM STDIN: begins, takes bytes, ends.

@@ -193,40 +193,48 @@ int el_pg_remove(struct el_pg *pg, const char *const *ids, size_t count, int64_t
 // ---- reading ----
 
 struct finding {
-    const char *id; // or a prefix
-    struct el_hash128 hash;
+    const char *const *ids; // or a prefix
+    size_t count;
+    struct el_index_known *known;
     PGresult *result;
 };
 
 static int find(struct el_pg *pg, void *context) {
-    struct finding *finding = context;
+    const struct finding *finding = context;
     PGresult *result el_auto_result = NULL;
-    const struct el_pg_value id = {finding->id, strlen(finding->id)};
-    EL_TRY(el_pg_query(pg, "SELECT hash FROM documents WHERE id = $1::text", &id, 1, &result));
-    if (PQntuples(result) == 0) return 0;
-    if (PQgetlength(result, 0, 0) == sizeof finding->hash)
-        memcpy(&finding->hash, PQgetvalue(result, 0, 0), sizeof finding->hash);
-    return 1;
+    struct el_str ids el_auto(el_str_done) = {0};
+    EL_TRY(el_wire_put_texts(&ids, finding->ids, finding->count));
+    const struct el_pg_value value = {ids.data, ids.length};
+    EL_TRY(el_pg_query(pg,
+                       "SELECT place, hash FROM unnest($1::text[]) WITH ORDINALITY AS wanted(id, place)"
+                       "  JOIN documents ON documents.id = wanted.id",
+                       &value, 1, &result));
+    for (int i = 0; i < PQntuples(result); i++) {
+        struct el_index_known *known = &finding->known[el_wire_i64(result, i, 0) - 1];
+        if (known->is_there) continue;
+        known->is_there = true;
+        if (PQgetlength(result, i, 1) == sizeof known->hash)
+            memcpy(&known->hash, PQgetvalue(result, i, 1), sizeof known->hash);
+    }
+    return 0;
 }
 
-int el_pg_find(struct el_pg *pg, const char *id, struct el_hash128 *ret_hash) {
-    struct finding finding = {.id = id};
-    const int found = el_pg_attempt(pg, find, &finding);
-    if (found > 0) *ret_hash = finding.hash;
-    return found;
+int el_pg_find(struct el_pg *pg, const char *const *ids, size_t count, struct el_index_known *inout_known) {
+    struct finding finding = {.ids = ids, .count = count, .known = inout_known};
+    return count ? el_pg_attempt(pg, find, &finding) : 0;
 }
 
-static int find_all(struct el_pg *pg, void *context) {
+static int find_by_prefix(struct el_pg *pg, void *context) {
     struct finding *finding = context;
-    const struct el_pg_value prefix = {finding->id, strlen(finding->id)};
+    const struct el_pg_value prefix = {*finding->ids, strlen(*finding->ids)};
     return el_pg_query(pg, "SELECT id FROM documents WHERE starts_with(id, $1::text) ORDER BY id", &prefix, 1,
                        &finding->result);
 }
 
 int el_pg_each(struct el_pg *pg, const char *prefix, int (*visit)(void *context, const char *id),
                void *context) {
-    struct finding finding = {.id = prefix};
-    int status = el_pg_attempt(pg, find_all, &finding);
+    struct finding finding = {.ids = &prefix, .count = 1};
+    int status = el_pg_attempt(pg, find_by_prefix, &finding);
     for (int i = 0; status >= 0 && i < PQntuples(finding.result); i++)
         status = visit(context, PQgetvalue(finding.result, i, 0));
     PQclear(finding.result);

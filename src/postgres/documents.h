@@ -11,7 +11,8 @@
 int el_pg_put(struct el_pg *pg, const struct el_index_batch *batch, int dim);
 int el_pg_remove(struct el_pg *pg, const char *const *ids, size_t count, int64_t *ret_removed);
 
-int el_pg_find(struct el_pg *pg, const char *id, struct el_hash128 *ret_hash);
+// Fills in those that are not marked as there.
+int el_pg_find(struct el_pg *pg, const char *const *ids, size_t count, struct el_index_known *inout_known);
 int el_pg_each(struct el_pg *pg, const char *prefix, int (*visit)(void *context, const char *id),
                void *context);
 

@@ -104,7 +104,19 @@ static int remove_all(struct el_index *index, const char *const *ids, size_t cou
 }
 
 static int find(struct el_index *index, const char *id, struct el_hash128 *ret_hash) {
-    return el_pg_find(&inside(index)->pg, id, ret_hash);
+    struct el_index_known known = {0};
+    EL_TRY(el_pg_find(&inside(index)->pg, &id, 1, &known));
+    if (known.is_there) *ret_hash = known.hash;
+    return known.is_there;
+}
+
+static int find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
+                    struct el_index_known *inout_known) {
+    const char **ids el_auto_free = NULL;
+    EL_TRY(el_alloc(count, sizeof *ids, &ids));
+    for (size_t i = 0; i < count; i++)
+        ids[i] = documents[i].id;
+    return el_pg_find(&inside(index)->pg, ids, count, inout_known);
 }
 
 static int each(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),
@@ -173,6 +185,7 @@ const struct el_index_store el_postgres_store = {
     .put = put,
     .remove = remove_all,
     .find = find,
+    .find_all = find_all,
     .each = each,
     .search = search,
     .stats = stats,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A search in the database. PostgreSQL finds candidates by pgvector's products in fp32; what they score, and
-// so their order, is reckoned here as every other search of ours does it.
+// A search in the database: by vectors, by words, or by both, fused by rank.
 #include "postgres/search.h"
 
 #include <stdlib.h>
@@ -8,169 +7,137 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/str.h"
-#include "index/score.h"
-#include "postgres/wire.h"
-
-// Candidates beyond k: products in fp32 may order rows otherwise that lie close together.
-enum { SPARE = 16 };
-
-enum column { ID, PART, TEXT, METADATA, DOCUMENT, VECTOR };
-
-// %1$s: pgvector's schema; %2$s: the distance; %3$s: what makes the order whole, which HNSW can't serve.
-static const char *const nearest =
-    "SELECT id, part, text, metadata::text, document, vector FROM"
-    "  (SELECT document, part, text, vector FROM chunks"
-    "    ORDER BY (vector OPERATOR(%s.%s) $1::%s.vector)%s LIMIT $2::bigint) AS found"
-    "  JOIN documents ON number = document";
-
-struct candidate {
-    float score;
-    int64_t document, part;
-    int row; // of the result
-};
+#include "index/fuse.h"
+#include "postgres/lists.h"
 
 struct searching {
+    struct el_pg *pg;
     const struct el_vector_facts *facts;
     const struct el_index_query *query;
-    bool exact; // all rows are looked at, whatever index there is
-    PGresult *result;
-    struct candidate *candidates; // [count], best first
-    int count;
+    struct el_index_answer *answer;
 };
-
-// ---- asking ----
-
-// What HNSW keeps in view: more finds more of the true neighbours and takes longer. 0: this search is not
-// for it.
-static int view_of(const struct el_index_query *query) {
-    enum { LEAST = 100, MOST = 1000 };
-    if (query->recall >= 1 || query->k > MOST / 2) return 0;
-    if (query->recall <= 0) return EL_MAX(LEAST, 2 * query->k);
-    return (int)EL_MIN(MOST, EL_MAX(LEAST, query->k / (1 - query->recall)));
-}
-
-static int set_view(struct el_pg *pg, int view) {
-    char text[16];
-    if (pg->view == view) return 0;
-    snprintf(text, sizeof text, "%d", view);
-    const struct el_pg_value value = {text, strlen(text)};
-    EL_TRY(el_pg_run(pg, "SELECT set_config('hnsw.ef_search', $1::text, false)", &value, 1));
-    pg->view = view;
-    return 0;
-}
-
-static int ask(struct el_pg *pg, void *context) {
-    struct searching *searching = context;
-    struct el_str sql el_auto(el_str_done) = {0}, bytes el_auto(el_str_done) = {0};
-    const struct el_vector_facts *facts = searching->facts;
-    const size_t vector_size = 4 + (size_t)facts->dim * sizeof(float);
-    if (!pg->vectors) return el_fail(EL_EFORMAT, "%s: the extension `vector` is gone", pg->url);
-    EL_TRY(el_str_printf(&sql, nearest, pg->vectors, facts->metric == EL_METRIC_L2 ? "<->" : "<#>",
-                         pg->vectors, searching->exact ? " + 0, document, part" : ""));
-    EL_TRY(el_wire_put_vector(&bytes, searching->query->vector, facts->dim));
-    EL_TRY(el_wire_put_i64(&bytes, (int64_t)searching->query->k + SPARE));
-    if (!searching->exact) EL_TRY(set_view(pg, view_of(searching->query)));
-    const struct el_pg_value values[] = {{bytes.data, vector_size}, {bytes.data + vector_size, 8}};
-    return el_pg_query(pg, sql.data, values, EL_COUNT(values), &searching->result);
-}
 
 // ---- answering ----
 
-static int by_score(const void *a, const void *b) {
-    const struct candidate *x = a, *y = b;
-    if (x->score != y->score) return x->score < y->score ? 1 : -1;
-    if (x->document != y->document) return x->document < y->document ? -1 : 1;
-    return (x->part > y->part) - (x->part < y->part);
-}
-
-static int score_all(struct searching *searching) {
-    const struct el_vector_facts *facts = searching->facts;
-    const PGresult *result = searching->result;
-    float *vector el_auto_free = NULL;
-    searching->count = PQntuples(result);
-    EL_TRY(el_realloc(&searching->candidates, (size_t)searching->count, sizeof *searching->candidates));
-    EL_TRY(el_alloc((size_t)facts->dim, sizeof *vector, &vector));
-    for (int i = 0; i < searching->count; i++) {
-        EL_TRY(el_wire_vector(result, i, VECTOR, facts->dim, vector));
-        searching->candidates[i] = (struct candidate){
-            .score = el_exact_score(facts->metric, searching->query->vector, vector, facts->dim),
-            .document = el_wire_i64(result, i, DOCUMENT),
-            .part = el_wire_i64(result, i, PART),
-            .row = i};
-    }
-    qsort(searching->candidates, (size_t)searching->count, sizeof *searching->candidates, by_score);
-    return 0;
-}
-
-static int keep_text(struct el_arena *arena, const PGresult *result, int row, enum column column,
+static int keep_text(struct el_arena *arena, const struct el_pg_hit *hit, enum el_pg_column column,
                      const char **ret_text) {
     char *copy;
     *ret_text = NULL;
-    if (PQgetisnull(result, row, column)) return 0;
-    const size_t size = (size_t)PQgetlength(result, row, column) + 1; // libpq puts a NUL behind each
+    if (PQgetisnull(hit->result, hit->row, column)) return 0;
+    const size_t size =
+        (size_t)PQgetlength(hit->result, hit->row, column) + 1; // libpq puts a NUL behind each
     EL_TRY(el_arena_alloc(arena, size, 1, &copy));
-    memcpy(copy, PQgetvalue(result, row, column), size);
+    memcpy(copy, PQgetvalue(hit->result, hit->row, column), size);
     *ret_text = copy;
     return 0;
 }
 
-static int tell(const PGresult *result, const struct candidate *candidate, struct el_index_answer *answer) {
-    struct el_index_hit *hit = &answer->hits[answer->count];
-    *hit = (struct el_index_hit){.score = candidate->score,
-                                 .part = candidate->part,
-                                 .text_length = (size_t)PQgetlength(result, candidate->row, TEXT)};
-    EL_TRY(keep_text(&answer->arena, result, candidate->row, ID, &hit->id));
-    EL_TRY(keep_text(&answer->arena, result, candidate->row, TEXT, &hit->text));
-    EL_TRY(keep_text(&answer->arena, result, candidate->row, METADATA, &hit->metadata));
+static int tell(const struct el_pg_hit *hit, float score, struct el_index_answer *answer) {
+    struct el_index_hit *told = &answer->hits[answer->count];
+    *told = (struct el_index_hit){.score = score,
+                                  .part = hit->part,
+                                  .text_length = (size_t)PQgetlength(hit->result, hit->row, EL_PG_TEXT)};
+    EL_TRY(keep_text(&answer->arena, hit, EL_PG_ID, &told->id));
+    EL_TRY(keep_text(&answer->arena, hit, EL_PG_TEXT, &told->text));
+    EL_TRY(keep_text(&answer->arena, hit, EL_PG_METADATA, &told->metadata));
     answer->count++;
     return 0;
 }
 
-static int tell_all(const struct searching *searching, struct el_index_answer *answer) {
-    const int k = EL_MIN(searching->count, searching->query->k);
+static int tell_first(const struct searching *searching, const struct el_pg_list *list) {
+    struct el_index_answer *answer = searching->answer;
+    const int k = EL_MIN(list->count, searching->query->k);
     EL_TRY(el_arena_alloc(&answer->arena, (size_t)k, sizeof *answer->hits, &answer->hits));
     for (int i = 0; i < k; i++)
-        EL_TRY(tell(searching->result, &searching->candidates[i], answer));
+        EL_TRY(tell(&list->hits[i], list->hits[i].score, answer));
     return 0;
 }
 
-// ---- the whole ----
+// ---- both ----
 
-static int find_candidates(struct el_pg *pg, struct searching *searching) {
-    el_pg_clear(&searching->result);
-    EL_TRY(el_pg_attempt(pg, ask, searching));
-    return score_all(searching);
+static int by_place(const void *a, const void *b) {
+    const struct el_pg_hit *x = a, *y = b;
+    if (x->document != y->document) return x->document < y->document ? -1 : 1;
+    return (x->part > y->part) - (x->part < y->part);
 }
 
-// HNSW gives fewer than k where much of what it meets has been removed since the last vacuum. And where all
-// that came tie from the k-th on, there may be others that do, of which the first count.
-static bool is_sure(const struct searching *searching) {
-    const int k = searching->query->k, last = searching->count - 1;
-    if (searching->exact || last < k - 1) return searching->exact;
-    return last == k - 1 || searching->candidates[last].score < searching->candidates[k - 1].score;
+// Every chunk of both lists, once, by place: what stands for its row in a fusion.
+static int join_lists(const struct el_pg_list *a, const struct el_pg_list *b, struct el_pg_hit **ret_all,
+                      size_t *ret_count) {
+    struct el_pg_hit *all;
+    const size_t both = (size_t)a->count + (size_t)b->count;
+    size_t count = 0;
+    EL_TRY(el_alloc(both, sizeof *all, &all));
+    memcpy(all, a->hits, (size_t)a->count * sizeof *all);
+    memcpy(all + a->count, b->hits, (size_t)b->count * sizeof *all);
+    qsort(all, both, sizeof *all, by_place);
+    for (size_t i = 0; i < both; i++)
+        if (i == 0 || by_place(&all[i], &all[count - 1]) != 0) all[count++] = all[i];
+    *ret_all = all;
+    *ret_count = count;
+    return 0;
 }
 
-static int search(struct el_pg *pg, struct searching *searching, struct el_index_answer *answer) {
-    searching->exact = view_of(searching->query) == 0;
-    EL_TRY(find_candidates(pg, searching));
-    if (!is_sure(searching)) {
-        searching->exact = true;
-        EL_TRY(find_candidates(pg, searching));
+static void rank(const struct el_pg_list *list, int depth, const struct el_pg_hit *all, size_t count,
+                 struct el_hit *hits, struct el_ranking *ret_ranking) {
+    *ret_ranking = (struct el_ranking){hits, EL_MIN(depth, list->count)};
+    for (int i = 0; i < ret_ranking->count; i++) {
+        const struct el_pg_hit *found = bsearch(&list->hits[i], all, count, sizeof *all, by_place);
+        hits[i] = (struct el_hit){.row = found - all, .score = list->hits[i].score};
     }
-    return tell_all(searching, answer);
+}
+
+static int tell_fused(const struct searching *searching, const struct el_pg_list *vectors,
+                      const struct el_pg_list *words, int depth) {
+    struct el_pg_hit *all el_auto_free = NULL;
+    struct el_hit *hits el_auto_free = NULL;
+    struct el_index_answer *answer = searching->answer;
+    struct el_ranking rankings[2];
+    size_t count;
+    int fused;
+    const size_t room = (size_t)depth;
+    EL_TRY(join_lists(vectors, words, &all, &count));
+    const int k = (int)EL_MIN((size_t)searching->query->k, count);
+    EL_TRY(el_alloc(2 * room + (size_t)k, sizeof *hits, &hits));
+    rank(vectors, depth, all, count, hits, &rankings[0]);
+    rank(words, depth, all, count, hits + room, &rankings[1]);
+    EL_TRY(el_fuse(&rankings[0], &rankings[1], k, hits + 2 * room, &fused));
+    EL_TRY(el_arena_alloc(&answer->arena, (size_t)fused, sizeof *answer->hits, &answer->hits));
+    for (int i = 0; i < fused; i++)
+        EL_TRY(tell(&all[hits[2 * room + (size_t)i].row], hits[2 * room + (size_t)i].score, answer));
+    return 0;
+}
+
+// ---- modes ----
+
+static int search_vectors(const struct searching *searching) {
+    struct el_pg_list list el_auto(el_pg_list_done) = {0};
+    EL_TRY(el_pg_find_nearest(searching->pg, searching->facts, searching->query, searching->query->k, &list));
+    return tell_first(searching, &list);
+}
+
+static int search_words(const struct searching *searching) {
+    struct el_pg_list list el_auto(el_pg_list_done) = {0};
+    EL_TRY(el_pg_find_words(searching->pg, searching->query, searching->query->k, &list));
+    return tell_first(searching, &list);
+}
+
+// Both lists go deeper than k, for what is second in each may be the best of all.
+static int search_both(const struct searching *searching) {
+    enum { DEPTH = 100 };
+    const int depth = EL_MAX(searching->query->k, DEPTH);
+    struct el_pg_list vectors el_auto(el_pg_list_done) = {0}, words el_auto(el_pg_list_done) = {0};
+    EL_TRY(el_pg_find_nearest(searching->pg, searching->facts, searching->query, depth, &vectors));
+    EL_TRY(el_pg_find_words(searching->pg, searching->query, depth, &words));
+    return tell_fused(searching, &vectors, &words, depth);
 }
 
 int el_pg_search(struct el_pg *pg, const struct el_vector_facts *facts, const struct el_index_query *query,
                  struct el_index_answer *answer) {
-    struct searching searching = {.facts = facts, .query = query};
-    if (query->mode != EL_QUERY_VECTOR)
-        return el_fail(EL_EUNSUPPORTED, "%s: an index in PostgreSQL is searched by vector only", pg->url);
-    if (query->filter) return el_fail(EL_EUNSUPPORTED, "%s: an index in PostgreSQL has no filters", pg->url);
+    static int (*const modes[])(const struct searching *searching) = {
+        [EL_QUERY_VECTOR] = search_vectors, [EL_QUERY_TEXT] = search_words, [EL_QUERY_HYBRID] = search_both};
+    const struct searching searching = {pg, facts, query, answer};
     answer->stats.rows = -1;
     answer->stats.recall = -1;
-    int status = search(pg, &searching, answer);
-    PQclear(searching.result);
-    el_free(searching.candidates);
-    return status;
+    return modes[query->mode](&searching);
 }

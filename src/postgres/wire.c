@@ -120,6 +120,13 @@ int64_t el_wire_i64(const PGresult *result, int row, int column) {
     return (int64_t)be64toh(big);
 }
 
+float el_wire_f32(const PGresult *result, int row, int column) {
+    const int32_t bits = el_wire_i32(result, row, column);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 int el_wire_vector(const PGresult *result, int row, int column, int dim, float *ret_vector) {
     const size_t head = 2 * sizeof(int16_t), size = head + (size_t)dim * sizeof *ret_vector;
     if ((size_t)PQgetlength(result, row, column) != size)

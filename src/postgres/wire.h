@@ -30,6 +30,7 @@ int el_wire_field_vector(struct el_str *out, const float *vector, int dim);
 // Reading results; a value of another size, which our SQL does not ask for, reads as 0. A vector of another
 // dimension: EL_EFORMAT.
 int32_t el_wire_i32(const PGresult *result, int row, int column);
+float el_wire_f32(const PGresult *result, int row, int column);
 int64_t el_wire_i64(const PGresult *result, int row, int column);
 int el_wire_vector(const PGresult *result, int row, int column, int dim, float *ret_vector);
 

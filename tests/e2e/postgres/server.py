@@ -20,8 +20,9 @@ class Server:
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             self.as_nobody = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-            for part in ("pgserver/pginstall", "pgserver.libs"):  # where it is, nobody may have no way to
-                shutil.copytree(os.path.join(site, part), os.path.join(self.folder, part))
+            for part in ("pgserver/pginstall", "pgserver.libs"):  # for nobody may have no way to where it is
+                shutil.copytree(os.path.join(site, part), os.path.join(self.folder, part),
+                                ignore=shutil.ignore_patterns("timezone", "*.a", "include"))
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
             site = self.folder
         self.programs = os.path.join(site, "pgserver", "pginstall", "bin")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tests that every store must pass, and what they share. A program of tests says which store it is: it
-// defines `suite`, and puts SUITE_TESTS into its list.
+// The tests that every store must pass, and what they share. A program of tests is linked with the file that
+// says which store it is: embedded_suite.c, or another that defines `suite` and suite_begin.
 #ifndef EL_TESTS_SUITE_H
 #define EL_TESTS_SUITE_H
 
@@ -14,7 +14,7 @@
 
 #include "index/store.h"
 
-enum { SUITE_DIM = 4 };
+enum { SUITE_DIM = 4, SUITE_SKIPPED = 77 };
 
 extern struct suite {
     const struct el_index_store *store;
@@ -23,6 +23,10 @@ extern struct suite {
     const char *metadata; // {"a":1}, as the store writes it
     void (*settle)(void); // waits until a killed client's last word is heard; NULL: none is on its way
 } suite;
+
+// Fills in what is known only now; false: the store can't be had here, which it has said. Then a program
+// returns SUITE_SKIPPED.
+bool suite_begin(void);
 
 extern char suite_folder[64]; // of the index
 

@@ -1,24 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Filters by metadata: what passes, through every operator, type and nesting; what is refused, by name; and
-// that nothing a user writes is SQL or a path of another key.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+// that nothing a user writes is SQL or a path of another key. Of every store.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "index/filter.h"
-#include "index/index.h"
+#include "suite.h"
 
-static char root[] = "/tmp/eleanor-filter-XXXXXX";
-static char folder[64];
 static struct el_index *docs; // of a document for each of:
 static const char *const metadata[] = {
     ['a'] =
@@ -32,12 +25,10 @@ static const char *const metadata[] = {
 };
 
 static int make(void **state) {
-    (void)state;
-    assert_non_null(mkdtemp(root));
-    snprintf(folder, sizeof folder, "%s/docs", root);
     const struct el_vector_facts facts = {.dim = 1, .metric = EL_METRIC_IP};
-    assert_int_equal(el_index_create(folder, &facts), 0);
-    assert_int_equal(el_index_open(folder, true, &docs), 0);
+    suite_make_root(state);
+    assert_int_equal(suite.store->create(suite_folder, suite.url, &facts), 0);
+    docs = suite_open(true);
     for (size_t i = 'a'; i < EL_COUNT(metadata); i++) {
         const struct el_text text = {"word", 4};
         const struct el_index_document document = {
@@ -48,10 +39,9 @@ static int make(void **state) {
 }
 
 static int done(void **state) {
-    (void)state;
     el_index_close(docs);
-    assert_int_equal(el_index_delete(folder), 0);
-    return rmdir(root);
+    assert_int_equal(suite_remove_index(state), 0);
+    return suite_remove_root(state);
 }
 
 static int search(enum el_query_mode mode, const char *filter, struct el_index_answer *ret_answer) {
@@ -70,7 +60,7 @@ static void expect(const char *filter, const char *ids) {
         for (size_t i = 0; i < answer.count; i++)
             found[i] = *answer.hits[i].id;
         if (!el_streq(found, ids)) fail_msg("%s finds \"%s\", not \"%s\"", filter, found, ids);
-        assert_int_equal(answer.stats.rows, strlen(ids));
+        if (answer.stats.rows >= 0) assert_int_equal(answer.stats.rows, strlen(ids));
         el_index_answer_done(&answer);
     }
 }
@@ -242,6 +232,7 @@ static void one_filter_after_the_other(void **state) {
 }
 
 int main(void) {
+    if (!suite_begin()) return SUITE_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operators),
         cmocka_unit_test(types),

@@ -101,8 +101,6 @@ static void a_full_disk(void **state) {
     el_index_close(index);
 }
 
-struct suite suite = {.store = &el_embedded_store, .keeps_dead = true, .metadata = "{\"a\":1}"};
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         SUITE_TESTS,

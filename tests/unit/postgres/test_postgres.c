@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The PostgreSQL store: the suite of all stores, and what is its own, on the server that EL_POSTGRES_URL
 // names.
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,31 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "postgres/postgres.h"
-#include "suite.h"
-
-// The first value of what a statement returns, as a number.
-static int64_t ask(const char *sql) {
-    int64_t value = -1;
-    PGconn *connection = PQconnectdb(suite.url);
-    PGresult *result = PQexec(connection, sql);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
-        fail_msg("%s", PQerrorMessage(connection));
-    if (PQntuples(result)) assert_int_equal(el_parse_i64(PQgetvalue(result, 0, 0), 0, INT64_MAX, &value), 0);
-    PQclear(result);
-    PQfinish(connection);
-    return value;
-}
-
-// A killed client's server process may still be committing.
-static void wait_for_backends(void) {
-    for (int tries = 0; ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'eleanor'");
-         tries++) {
-        assert_true(tries < 10000);
-        usleep(1000);
-    }
-}
-
-struct suite suite = {.store = &el_postgres_store, .metadata = "{\"a\": 1}", .settle = wait_for_backends};
+#include "postgres_suite.h"
 
 static int create_as(const char *url, int dim, enum el_metric metric) {
     const struct el_vector_facts facts = {.dim = dim, .metric = metric, .model = "tiny"};
@@ -87,11 +62,11 @@ static void other_tables_are_left_alone(void **state) {
     (void)state;
     struct el_index *index = suite_open(true);
     int64_t removed = 0;
-    ask("CREATE TABLE public.documents AS SELECT 'x'::text AS id");
-    ask("DROP SCHEMA eleanor_docs CASCADE");
+    postgres_ask("CREATE TABLE public.documents AS SELECT 'x'::text AS id");
+    postgres_ask("DROP SCHEMA eleanor_docs CASCADE");
     assert_int_equal(el_index_remove(index, &(const char *){"x"}, 1, &removed), EL_EFORMAT);
-    assert_int_equal(ask("SELECT count(*) FROM public.documents"), 1);
-    ask("DROP TABLE public.documents");
+    assert_int_equal(postgres_ask("SELECT count(*) FROM public.documents"), 1);
+    postgres_ask("DROP TABLE public.documents");
     el_index_close(index);
 }
 
@@ -133,6 +108,42 @@ static void texts(void **state) {
     expect_refused(el_index_put(index, documents, 1, NULL), EL_EINVAL, "json");
     suite_expect_stats(index, 2, 1, 0);
     suite_expect_found(index, suite_by_number, 9, id);
+    el_index_close(index);
+}
+
+static void expect_mode(struct el_index *index, enum el_query_mode mode, const char *question,
+                        const char *ids) {
+    struct el_index_answer answer;
+    struct el_str found el_auto(el_str_done) = {0};
+    const struct el_index_query query = {
+        .mode = mode, .vector = suite_by_number, .text = {question, strlen(question)}, .k = 5};
+    if (el_index_search(index, &query, &answer) < 0) fail_msg("%s", el_error_detail());
+    for (size_t i = 0; i < answer.count; i++)
+        assert_int_equal(el_str_puts(&found, answer.hits[i].id), 0);
+    assert_string_equal(found.data ? found.data : "", ids);
+    el_index_answer_done(&answer);
+}
+
+// Any word will do, more are better, a short text before a long one. Nothing is syntax.
+static void by_words(void **state) {
+    (void)state;
+    static const char *const contents[] = {"a pear", "an apple and another apple", "an apple and a plum too",
+                                           NULL, "apple pear"};
+    struct el_index *index = suite_open(true);
+    for (size_t i = 0; i < EL_COUNT(contents); i++) {
+        const struct el_text text = {contents[i], contents[i] ? strlen(contents[i]) : 0};
+        const struct el_index_document document = {
+            .id = (char[]){(char)('a' + i), '\0'}, .chunks = 1, .texts = &text};
+        assert_int_equal(el_index_put(index, &document, 1, (float[SUITE_DIM]){(float)i}), 0);
+    }
+    expect_mode(index, EL_QUERY_VECTOR, "apple", "edcba");
+    expect_mode(index, EL_QUERY_TEXT, "apple", "bec");
+    expect_mode(index, EL_QUERY_TEXT, "APPLE pear", "ebac");
+    expect_mode(index, EL_QUERY_TEXT, "plum & !apple | (", "bce");
+    expect_mode(index, EL_QUERY_TEXT, "'; DROP TABLE chunks; --", "");
+    expect_mode(index, EL_QUERY_TEXT, "", "");
+    expect_mode(index, EL_QUERY_HYBRID, "apple pear", "ebcad"); // d by its vector alone
+    expect_mode(index, EL_QUERY_HYBRID, "", "edcba");
     el_index_close(index);
 }
 
@@ -178,11 +189,7 @@ static void ties(void **state) {
 }
 
 int main(void) {
-    suite.url = getenv("EL_POSTGRES_URL");
-    if (!suite.url) {
-        printf("SKIPPED: EL_POSTGRES_URL names no server\n");
-        return 77;
-    }
+    if (!suite_begin()) return SUITE_SKIPPED;
     const struct CMUnitTest tests[] = {
         SUITE_TESTS,
         cmocka_unit_test(urls),
@@ -190,6 +197,7 @@ int main(void) {
         ON_AN_INDEX(other_tables_are_left_alone),
         cmocka_unit_test_teardown(dimensions, suite_remove_index),
         ON_AN_INDEX(texts),
+        ON_AN_INDEX(by_words),
         ON_AN_INDEX(an_id_twice_in_a_batch),
         ON_AN_INDEX(ties),
     };
