@@ -86,6 +86,10 @@ bench-ndcg: all $(PEER_PYTHON) ## how good answers are, by vectors, words and bo
 bench-ivf: all $(PEER_PYTHON) ## inverted lists in 200,000 vectors, beside faiss-cpu's (IVF="--vectors FILE.f32 --what TEXT")
 	@$(PEER_PYTHON) bench/ivf.py $(BUILD)/bench_ivf $(IVF)
 
+.PHONY: bench-files
+bench-files: all ## /usr/share/doc into an index, and questions whose file is known (FILES="--max-file 12k --home DIR")
+	@python3 bench/files.py $(BUILD)/eleanor "$(MODEL)" $(FILES)
+
 .PHONY: bench-cache
 bench-cache: all ## the embedding cache: hits, misses, S3-FIFO beside LRU, and what a hit saves
 	@$(BUILD)/bench_cache "$(MODEL)" $(STS)

@@ -177,6 +177,12 @@ static int pass_unread(struct adding *adding, size_t which, bool *ret_passed) {
     return 0;
 }
 
+// What a file counts for in the progress: bytes that will be read.
+static uint64_t weight(const struct adding *adding, size_t which) {
+    const uint64_t size = adding->walk.files[which].stamp.size;
+    return size <= adding->wish->max_file ? size : 0;
+}
+
 // The files that have to be read: which[ret_count], and their paths.
 static int choose(struct adding *adding, size_t *which, const char **paths, size_t *ret_count) {
     size_t count = 0;
@@ -187,7 +193,7 @@ static int choose(struct adding *adding, size_t *which, const char **paths, size
         if (passed) continue;
         paths[count] = adding->walk.files[i].path;
         which[count++] = i;
-        bytes += adding->walk.files[i].stamp.size;
+        bytes += weight(adding, i);
     }
     el_progress_start(&adding->summary.progress, adding->wish->name, NULL, bytes, 0);
     *ret_count = count;
@@ -201,7 +207,7 @@ static int take_files(struct adding *adding, struct el_ahead *ahead, const size_
         if (status < 0) return status;
         if (status == 0) return flush(adding);
         EL_TRY(take_file(adding, which[i], &file));
-        el_progress_add(&adding->summary.progress, adding->walk.files[which[i]].stamp.size);
+        el_progress_add(&adding->summary.progress, weight(adding, which[i]));
     }
 }
 

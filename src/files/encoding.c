@@ -91,6 +91,7 @@ static int convert(const struct bytes *bytes, const char *encoding, struct el_st
     el_auto(close_converter) iconv_t converter = iconv_open("UTF-8", encoding);
     if (converter == (iconv_t)-1) return EL_EINVAL;
     char *in = (char *)(uintptr_t)bytes->data;
+    EL_TRY(el_str_reserve(text, bytes->size));
     for (size_t left = bytes->size; left;) {
         EL_TRY(el_str_reserve(text, left + 16));
         char *out = text->data + text->length;
@@ -148,8 +149,10 @@ int el_text_decode(const void *data, size_t size, const char *named, struct el_s
     } else
         status = decode(&bytes, named, text);
     // Wide encodings may hide zeros; and iconv knows names that stand for no text at all.
-    const struct bytes made = {(const uint8_t *)text->data + before, text->length - before};
-    if (status == 0 && converted && made.size && is_binary(&made)) status = el_fail(EL_EFORMAT, "binary");
+    if (status == 0 && converted && text->length > before) {
+        const struct bytes made = {(const uint8_t *)text->data + before, text->length - before};
+        if (is_binary(&made)) status = el_fail(EL_EFORMAT, "binary");
+    }
     if (status == 0)
         *ret_converted = converted;
     else

@@ -23,16 +23,22 @@ size_t el_line_end(const struct el_text *text, size_t at, size_t end) {
 
 // ---- one piece ----
 
+static bool is_within_code(char c) {
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
 // Where a piece that is too long is parted: behind the blank that is nearest before its middle, else at the
-// first code point behind the middle.
+// code point nearest to the middle; `end` when there is but one.
 static size_t middle(const struct el_text *text, size_t begin, size_t end) {
     const size_t half = begin + (end - begin) / 2;
     for (size_t at = EL_MIN(half + 1, end); at > begin + 1; at--)
         if (el_chunk_blank(text->data[at - 1])) return at;
-    size_t at = half;
-    while (at < end && ((unsigned char)text->data[at] & 0xC0) == 0x80)
-        at++;
-    return at;
+    size_t before = half, behind = half;
+    while (before > begin && is_within_code(text->data[before]))
+        before--;
+    while (behind < end && is_within_code(text->data[behind]))
+        behind++;
+    return before > begin ? before : behind;
 }
 
 int el_pieces_add(struct el_pieces *pieces, size_t begin, size_t end, enum el_piece_rank rank) {

@@ -38,8 +38,17 @@ static void utf8_stays(void **state) {
     EXPECT("na\xc3\xafve", "ISO-8859-1", "na\xc3\xafve", false); // whatever it says of itself
 }
 
+// A mark alone, into a string that has nothing yet.
+static void expect_empty(void) {
+    struct el_str made el_auto(el_str_done) = {0};
+    bool converted;
+    assert_int_equal(el_text_decode("\xFE\xFF", 2, NULL, &made, &converted), 0);
+    assert_int_equal(made.length, 0);
+}
+
 static void marks_go(void **state) {
     (void)state;
+    expect_empty();
     EXPECT("\xEF\xBB\xBFhi", NULL, "hi", true);
     EXPECT("\xFF\xFEh\0\xE9\0", NULL, "h\xc3\xa9", true);
     EXPECT("\xFE\xFF\0h\0\xE9", NULL, "h\xc3\xa9", true);
