@@ -171,6 +171,8 @@ static int check(const struct el_index_wish *wish) {
     if ((adds || asks) && !wish->operand_count == !wish->vectors)
         return el_fail(EL_EINVAL, adds ? "`index add` takes either files and folders, or --vectors"
                                        : "`index query` takes either a question, or --vectors");
+    if (wish->lines && !(adds && wish->vectors))
+        return el_fail(EL_EINVAL, "--lines tells of the rows of `index add --vectors`");
     if (wish->vectors && wish->mode != EL_QUERY_VECTOR)
         return el_fail(EL_EINVAL, "--mode %s takes a question, not --vectors",
                        el_query_mode_name(wish->mode));
@@ -183,19 +185,22 @@ static int work(const struct el_config *config, const struct el_index_wish *wish
     const char *action = wish->action;
     if (el_streq(action, "create")) return create(config, wish);
     if (el_streq(action, "add"))
-        return wish->vectors ? el_index_add_vectors(wish) : el_index_add_files(config, wish, ret_failed);
+        return wish->lines     ? el_index_add_lines(wish)
+               : wish->vectors ? el_index_add_vectors(wish)
+                               : el_index_add_files(config, wish, ret_failed);
     if (el_streq(action, "merge")) return el_index_merge_parts(wish);
     if (el_streq(action, "query")) return el_index_query(config, wish);
     if (el_streq(action, "list")) return list(wish);
     if (el_streq(action, "stats")) return stats(wish);
     if (el_streq(action, "delete")) return wish->id_count ? delete_documents(wish) : delete_index(wish);
+    if (el_streq(action, "export")) return el_index_export(wish);
     if (el_streq(action, "compact")) return work_on(wish, true, el_index_compact);
     return work_on(wish, false, el_index_verify);
 }
 
 static int check_action(const char *action) {
-    static const char *const actions[] = {"create", "add",    "merge",   "query", "list",
-                                          "stats",  "delete", "compact", "verify"};
+    static const char *const actions[] = {"create", "add",    "merge",   "query",  "list",
+                                          "stats",  "delete", "compact", "export", "verify"};
     for (size_t i = 0; i < EL_COUNT(actions); i++)
         if (el_streq(actions[i], action)) return 0;
     const char *near = el_nearest(action, actions, EL_COUNT(actions));
@@ -248,6 +253,8 @@ static int parse_flag(struct el_index_wish *wish, const char *flag, const char *
     if (el_streq(flag, "store")) wish->store = value;
     if (el_streq(flag, "vectors")) wish->vectors = value;
     if (el_streq(flag, "shard")) wish->shard = value;
+    if (el_streq(flag, "lines")) wish->lines = value;
+    if (el_streq(flag, "output")) wish->output = value;
     if (el_streq(flag, "document")) wish->ids[wish->id_count++] = value;
     if (el_streq(flag, "filter")) wish->filter = value;
     if (el_streq(flag, "mode")) status = el_query_mode_parse(value, &wish->mode);
@@ -300,7 +307,7 @@ static int run(struct el_args *args) {
 
 const struct el_verb el_verb_index = {
     .name = "index",
-    .operands = "create|add|merge|query|list|stats|delete|compact|verify [NAME] [...]",
+    .operands = "create|add|merge|query|list|stats|delete|compact|export|verify [NAME] [...]",
     .summary = "search texts by meaning: indexes of files, and questions to them",
     .details =
         "index create NAME          an empty index, for a model's vectors or for those of --dim\n"
@@ -308,6 +315,7 @@ const struct el_verb el_verb_index = {
         "stays,\n"
         "                           so after an interruption the same command goes on\n"
         "index add NAME --vectors FILE.npy   the rows of a float32 matrix, as documents FILE:ROW\n"
+        "                           with --lines FILE.jsonl the lines have their ids, texts and metadata\n"
         "index merge NAME           joins the parts that the processes of a launcher have added\n"
         "index query NAME \"TEXT\"    the nearest parts of files; with --vectors those of each row,\n"
         "                           for which --device copies the index to GPUs, --index-bytes makes it "
@@ -315,6 +323,7 @@ const struct el_verb el_verb_index = {
         "index list, index stats NAME, index delete NAME [--document ID]...\n"
         "index compact NAME         frees the room of what was replaced or deleted; makes the lists of ivf "
         "anew\n"
+        "index export NAME          -o BASE: BASE.npy and BASE.jsonl, which --vectors and --lines take back\n"
         "index verify NAME          holds every vector against its checksum\n"
         "\n"
         "Indexes are under $ELEANOR_HOME/indexes, else $XDG_DATA_HOME/eleanor/indexes, else\n"
@@ -343,6 +352,8 @@ const struct el_verb el_verb_index = {
             {"chunk-tokens", 0, "N", "add: tokens of a chunk, at most"},
             {"chunk-overlap", 0, "N", "add: tokens that the next chunk repeats"},
             {"workers", 0, "N", "add: threads that read files ahead"},
+            {"lines", 0, "FILE", "add: documents of the --vectors, JSON lines as of export"},
+            {"output", 'o', "BASE", "export: write BASE.npy and BASE.jsonl (default NAME)"},
             {"shard", 0, "I/N", "add: take share I (from 0) of N; \"/N\": the launcher's"},
             {"top", 'k', "N", "query: how many results (default 10)"},
             {"mode", 0, "MODE", "query: by vector, text (words) or hybrid (both)"},

@@ -18,7 +18,8 @@ struct el_index_wish {
     size_t operand_count;
     const char **ids; // --document; owned
     size_t id_count;
-    const char *metric, *kind, *model, *store, *vectors, *shard, *filter; // as given, or NULL
+    const char *metric, *kind, *model, *store, *vectors, *lines, *output, *shard,
+        *filter; // as given, or NULL
     enum el_query_mode mode;
     double recall;     // 0: not given
     int64_t dim, top;  // 0: not given
@@ -52,6 +53,10 @@ int el_index_merge_parts(const struct el_index_wish *wish);
 int el_index_add_files(const struct el_config *config, const struct el_index_wish *wish, bool *ret_failed);
 // The rows of a NumPy file, as the documents FILE:ROW.
 int el_index_add_vectors(const struct el_index_wish *wish);
+// The same as the documents of --lines.
+int el_index_add_lines(const struct el_index_wish *wish);
+// Vectors and documents into files that the former takes.
+int el_index_export(const struct el_index_wish *wish);
 int el_index_query(const struct el_config *config, const struct el_index_wish *wish);
 
 #endif
