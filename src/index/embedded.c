@@ -139,7 +139,9 @@ static int create(const char *folder, const char *url, const struct el_vector_fa
 }
 
 int el_index_create_part(const char *folder, const struct el_index *whole) {
-    return el_index_folder_make(folder, fill_folder, &(struct filling){&whole->facts, &whole->key});
+    struct el_vector_facts facts = whole->facts;
+    facts.kind = EL_INDEX_FLAT; // nobody searches it
+    return el_index_folder_make(folder, fill_folder, &(struct filling){&facts, &whole->key});
 }
 
 static int drop_index(const char *folder, const char *url) {
