@@ -63,7 +63,7 @@ struct measuring {
 static int rank_of(const float *scores, int lists, int l) {
     int rank = 0;
     for (int other = 0; other < lists; other++)
-        rank += scores[other] > scores[l] || (scores[other] == scores[l] && other < l);
+        rank += scores[other] > scores[l] || (other < l && scores[other] == scores[l]);
     return rank;
 }
 
