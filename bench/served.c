@@ -43,8 +43,8 @@ static void run_server(const char *binary, const struct served_options *options,
     dup2(out, STDOUT_FILENO);
     if (use_processor(options->processor) < 0) _exit(126);
     execl(binary, binary, "serve", "--port", "0", "--model", options->model, "--precision",
-          options->precision, "--max-queue-tokens", options->queue_tokens, "--cache-mb", "0", "--log-level",
-          "warn", (char *)NULL);
+          options->precision, "--max-queue-tokens", options->queue_tokens, "--cache-mb", "0",
+          "--batch-tuning=no", "--log-level", "warn", (char *)NULL);
     _exit(127);
 }
 

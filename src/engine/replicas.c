@@ -65,18 +65,23 @@ int el_replicas_groups(const struct el_replicas *replicas, const struct el_batch
 
 // ---- opening ----
 
-static int open_replica(struct el_replicas *replicas, int i) {
-    const struct el_replicas_options *options = &replicas->options;
-    struct el_replica *replica = NULL;
+// Of all groups: any of them may compute on any replica.
+static int count_workers(const struct el_replicas *replicas) {
     int workers = 0;
     for (int g = 0; g < replicas->count; g++)
         workers += replicas->groups[g].workers;
+    return workers;
+}
+
+static int open_replica(struct el_replicas *replicas, int i) {
+    const struct el_replicas_options *options = &replicas->options;
+    struct el_replica *replica = NULL;
     const struct el_replica_options one = {
         .manager = options->manager,
         .device = replicas->devices[i],
         .precision = options->precision,
         .any_precision = i > 0,
-        .workers = workers,
+        .workers = count_workers(replicas) + 1, // and el_replicas_run_beside
         .load = options->load,
         .unload = options->unload,
         .context = options->context,
@@ -186,6 +191,12 @@ int el_replicas_run(struct el_replicas *replicas, const struct el_batch_worker *
                     void *context) {
     if (worker->elsewhere) return run_elsewhere(replicas, worker, fn, context);
     return el_replica_run(replicas->replicas[worker->group], worker->index, worker->team, fn, context);
+}
+
+int el_replicas_run_beside(struct el_replicas *replicas, int i, el_replica_fn *fn, void *context) {
+    struct el_replica *replica = atomic_load(&replicas->replicas[i]);
+    if (!replica) return el_fail(EL_ELOST, "%s is not in use", replicas->devices[i]);
+    return el_replica_run(replica, count_workers(replicas), NULL, fn, context);
 }
 
 // ---- the replicas ----

@@ -33,6 +33,9 @@ int el_replicas_groups(const struct el_replicas *replicas, const struct el_batch
 // As el_replica_run, on replica worker->group; `elsewhere`: on any other, at last on the reserve.
 int el_replicas_run(struct el_replicas *replicas, const struct el_batch_worker *worker, el_replica_fn *fn,
                     void *context);
+// The same on replica i for one caller at a time beside the batcher's workers: who measures. EL_ENOMEM: it
+// does not fit there, and nothing else is tried.
+int el_replicas_run_beside(struct el_replicas *replicas, int i, el_replica_fn *fn, void *context);
 // Replica i has lost its device: opens it again, or gives it up; the last one hands over to the reserve.
 // The caller says to the batcher who works after it.
 void el_replicas_recover(struct el_replicas *replicas, int i);

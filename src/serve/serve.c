@@ -305,6 +305,7 @@ int el_server_run(struct el_server *server, el_server_ready_fn *ready, void *con
         told = true;
         if (roster->status < 0) break;
         if (ready) ready(context, server);
+        if (server->config->batch_tuning) el_tuner_start(&server->tuner, roster);
     }
     drain(server);
     el_info("ended");
@@ -334,6 +335,7 @@ void el_server_close(struct el_server *server) {
     else
         close_fd(server->listen_fd);
     el_linger_sweep(&server->lingerers, true);
+    el_tuner_stop(&server->tuner);
     el_roster_done(&server->roster);
     el_monitor_close(server->monitor);
     el_manager_close(server->manager);

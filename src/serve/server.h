@@ -19,6 +19,7 @@
 #include "serve/peer.h"
 #include "serve/roster.h"
 #include "serve/serve.h"
+#include "serve/tuner.h"
 
 struct el_server {
     const struct el_config *config;
@@ -26,6 +27,7 @@ struct el_server {
     struct el_manager *manager;
     struct el_monitor *monitor;
     struct el_roster roster;
+    struct el_tuner tuner; // of the roster's models, once they are loaded
     struct el_keys keys;
     struct el_metrics metrics;
     struct el_mailbox mailbox;

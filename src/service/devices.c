@@ -74,6 +74,12 @@ static int run_batch(void *context, const struct el_batch_worker *worker, const 
     return el_replicas_run(embedder->replicas, worker, compute, &work);
 }
 
+int el_embedder_run_beside(const struct el_embedder *embedder, int group, const struct el_batch *batch,
+                           float *vectors) {
+    struct work work = {.embedder = embedder, .batch = batch, .vectors = vectors};
+    return el_replicas_run_beside(embedder->replicas, group, compute, &work);
+}
+
 // ---- the device ----
 
 // Says how many bytes are missing, behind what has failed.

@@ -78,6 +78,7 @@ void el_embed_request_close(struct el_embed_request *request);
 struct el_embed_stats {
     uint64_t requests, inputs, tokens, batches, failures, refused, canceled;
     uint64_t queue_inputs, queue_tokens; // waiting now
+    uint64_t running_tokens;             // computed now
     uint64_t queue_ns, inference_ns;     // sums: waiting (per input), computing (per batch)
     uint64_t oom_count;                  // batches that did not fit
     uint64_t oom_halved, oom_trimmed, oom_caches_dropped, oom_moved; // what was done about it

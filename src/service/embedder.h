@@ -16,6 +16,7 @@
 #include "model/bert.h"
 #include "service/batch_size.h"
 #include "service/embed.h"
+#include "service/tuned.h"
 
 struct el_embed_counters {
     _Atomic uint64_t requests, inputs, tokens, failures, refused, canceled;
@@ -72,10 +73,18 @@ int el_embedder_find_prompt(const struct el_embedder *embedder, const char *name
 int el_embedder_replicas_open(struct el_embedder *embedder, const struct el_embedder_options *options);
 int el_embedder_batcher_open(struct el_embedder *embedder, const struct el_embedder_options *options);
 
+// Computes a batch on the device of the group, beside the batcher: one caller at a time. EL_ENOMEM, EL_ELOST.
+int el_embedder_run_beside(const struct el_embedder *embedder, int group, const struct el_batch *batch,
+                           float *vectors);
+
 // Takes the options that speak of batches; then, whenever other devices are in use, lets each have batches of
 // its size.
 int el_embedder_fit_open(struct el_embedder *embedder, const struct el_embedder_options *options);
 void el_embedder_fit(struct el_embedder *embedder);
+// What the device's batches are now, and what is known of it under *ret_key, whose strings are place's and
+// the embedder's. False: no such device is in use.
+bool el_embedder_fit_read(const struct el_embedder *embedder, int group, struct el_replica_state *ret_place,
+                          struct el_tuned_key *ret_key, struct el_batch_choice *ret_choice);
 void el_embedder_fit_close(struct el_embedder *embedder);
 
 // Encodes text behind the prompt (NULL: none) into *tokens. EL_ENOMEM.

@@ -51,6 +51,7 @@ void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats
         .canceled = counters->canceled,
         .queue_inputs = (uint64_t)batcher.queued_sequences,
         .queue_tokens = (uint64_t)batcher.queued_tokens,
+        .running_tokens = (uint64_t)batcher.running_tokens,
         .queue_ns = batcher.queue_ns,
         .inference_ns = batcher.compute_ns,
         .oom_count = ladder->out_of_memory,

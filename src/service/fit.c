@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "ops/precision.h"
 #include "service/embedder.h"
-#include "service/tuned.h"
 
 int el_embedder_fit_open(struct el_embedder *embedder, const struct el_embedder_options *options) {
     embedder->wish = (struct el_batch_wish){
@@ -21,12 +20,16 @@ void el_embedder_fit_close(struct el_embedder *embedder) {
     el_free(embedder->wish.tuned);
 }
 
+static struct el_tuned_key key_of(const struct el_embedder *embedder, const struct el_replica_state *place) {
+    return (struct el_tuned_key){.model = embedder->path,
+                                 .device = place->facts.name,
+                                 .driver = place->facts.driver,
+                                 .precision = el_precision_text(place->precision)};
+}
+
 // 0: nothing was measured there.
 static int64_t find_tuned(const struct el_embedder *embedder, const struct el_replica_state *place) {
-    const struct el_tuned_key key = {.model = embedder->path,
-                                     .device = place->facts.name,
-                                     .driver = place->facts.driver,
-                                     .precision = el_precision_text(place->precision)};
+    const struct el_tuned_key key = key_of(embedder, place);
     int64_t tokens = 0;
     if (!embedder->wish.tuned) return 0;
     int status = el_tuned_read(embedder->wish.tuned, &key, &tokens);
@@ -52,6 +55,15 @@ static struct el_batch_choice choose(const struct el_embedder *embedder,
     };
     el_batch_choose(&facts, &choice);
     return choice;
+}
+
+bool el_embedder_fit_read(const struct el_embedder *embedder, int group, struct el_replica_state *ret_place,
+                          struct el_tuned_key *ret_key, struct el_batch_choice *ret_choice) {
+    el_replicas_state(embedder->replicas, group, ret_place);
+    if (!ret_place->open) return false;
+    *ret_key = key_of(embedder, ret_place);
+    *ret_choice = choose(embedder, ret_place);
+    return true;
 }
 
 void el_embedder_fit(struct el_embedder *embedder) {

@@ -24,6 +24,7 @@ class CliTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.env = {key: value for key, value in os.environ.items() if not key.startswith(("ELEANOR_", "HF_", "MBED_"))}
         self.env["ELEANOR_HOME"] = self.folder
+        self.env["ELEANOR_BATCH_TUNING"] = "no"  # a server would compute beside what is tested
 
     def path(self, name, content=None):
         """The path of a file in the scratch folder, written when there is content."""
