@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import resource
 import subprocess
 import unittest
 
@@ -125,7 +126,7 @@ class Refusals(IndexesTest):
         return self.expect_error(self.post(path, body), status, code, param)
 
     def test_names(self):
-        for name in ("", "../x", "a.b", "x" * 101, "-a", "a b"):
+        for name in ("", "../x", "a/b", "/", "a.b", "x" * 101, "-a", "a b"):
             self.refuse("/v1/indexes", {"name": name, "dim": 3}, 400, "invalid_value", "name")
         self.refuse("/v1/indexes", {"dim": 3}, 400, "missing_required_parameter", "name")
         for method, path in (("GET", "/v1/indexes/a.b"), ("DELETE", "/v1/indexes/..%2f..")):
@@ -197,6 +198,33 @@ class Refusals(IndexesTest):
         self.refuse(path, {"text": "a", "mode": "hybrid"}, 409, "index_mismatch", "text")  # and no model
         for body, param in (({"vector": [1]}, "vector"), ({"vector": [0, 0]}, "vector"), ({"text": "a"}, "text")):
             self.refuse(path, body, 409, "index_mismatch", param)
+
+    def test_numbers_that_are_none(self):
+        self.create(dim=2)
+        for number in ("NaN", "Infinity", "-Infinity", "1e999"):
+            self.refuse(self.index + "/query", '{"vector": [%s, 0]}' % number, 400, "invalid_json", None)
+            self.refuse(self.index + "/documents", '{"documents": [{"id": "a", "vector": [%s, 0]}]}' % number, 400, "invalid_json", None)
+        self.assertEqual(self.done(self.server.ask("GET", self.index))["documents"], 0)
+
+    def test_a_disk_that_fills_up(self):
+        self.create(dim=2)
+        self.add([{"id": "a", "vector": [1, 0], "text": "before"}])
+        before = self.done(self.server.ask("GET", self.index))
+        much = [{"id": f"{i}", "vector": [1, i], "text": f"full {i} " * 500} for i in range(8)]
+        unlimited = resource.prlimit(self.server.process.pid, resource.RLIMIT_FSIZE)
+        for limit in (4096, 20000, 50000):
+            resource.prlimit(self.server.process.pid, resource.RLIMIT_FSIZE, (limit, unlimited[1]))
+            try:
+                message = self.refuse(self.index + "/documents", {"documents": much}, 500, "storage_failed", "documents")
+            finally:
+                resource.prlimit(self.server.process.pid, resource.RLIMIT_FSIZE, unlimited)
+            self.assertIn(self.index.rsplit("/", 1)[1], message)
+            self.assertEqual([result["id"] for result in self.ask(vector=[1, 0])], ["a"])
+            self.assertEqual(self.ask(text="full", mode="text"), [])
+        self.add(much)
+        self.assertEqual(len(self.ask(text="full", mode="text")), 8)
+        self.assertEqual(self.done(self.server.ask("GET", self.index))["documents"], before["documents"] + 8)
+        self.cli("verify", self.index.rsplit("/", 1)[1])
 
     def test_one_writes_at_a_time(self):
         self.create(dim=2)
