@@ -348,11 +348,11 @@ int el_documents_next(struct el_documents *documents, int64_t after, struct el_d
     return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->sql.path);
 }
 
-int el_documents_each_chunk(struct el_documents *documents, int64_t which,
+int el_documents_each_chunk(struct el_documents *documents, int64_t number,
                             int (*visit)(void *context, int64_t row, const struct el_text *text),
                             void *context) {
     sqlite3_stmt *statement;
-    const struct el_sql_value value = el_sql_number(which);
+    const struct el_sql_value value = el_sql_number(number);
     int status = start(documents, EACH_CHUNK, &value, 1, &statement);
     while (status > 0) {
         const struct el_text text = {(const char *)sqlite3_column_text(statement, 1),

@@ -24,7 +24,7 @@ struct el_embedded {
 // then.
 typedef int el_embedded_work(struct el_embedded *index, struct el_documents_state *state, void *context);
 // Commits what `work` wrote when it is not negative; returns what it returned.
-int el_embedded_transact(struct el_index *index, bool writes, el_embedded_work *work, void *context);
+int el_embedded_transact(struct el_index *base, bool writes, el_embedded_work *work, void *context);
 
 // Members of el_embedded_store that have files of their own.
 int el_embedded_search(struct el_index *index, const struct el_index_query *query,
