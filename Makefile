@@ -82,6 +82,10 @@ bench-tokenizer: all $(PEER_PYTHON) ## texts to token ids, beside Hugging Face t
 bench-search: all $(PEER_PYTHON) ## exact search in 1,000,000 vectors, beside faiss-cpu and torch (SEARCH="--rows 100000")
 	@$(PEER_PYTHON) bench/search.py $(BUILD)/bench_search $(SEARCH)
 
+.PHONY: bench-postgres
+bench-postgres: all $(PEER_PYTHON) ## puts and queries of an index in PostgreSQL, beside the embedded store (POSTGRES="--rows 10000")
+	@$(PEER_PYTHON) bench/postgres.py $(BUILD)/eleanor $(POSTGRES)
+
 .PHONY: bench-ndcg
 bench-ndcg: all $(PEER_PYTHON) ## how good answers are, by vectors, words and both (NDCG="--cranfield FOLDER")
 	@$(PEER_PYTHON) bench/ndcg.py $(BUILD)/eleanor "$(MODEL)" --sts $(STS) $(NDCG)

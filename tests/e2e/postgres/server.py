@@ -13,7 +13,9 @@ import urllib.parse
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, *options):
+        """`options` of postgres; without any it does not wait for the disk."""
+        self.options = options or ("-F",)
         self.folder = tempfile.mkdtemp(prefix="eleanor-pg-")
         site = os.path.dirname(os.path.dirname(importlib.util.find_spec("pgserver").origin))
         self.as_nobody = {}
@@ -42,7 +44,7 @@ class Server:
         log = open(self.path("log"), "ab")
         with log:
             self.process = subprocess.Popen(
-                [os.path.join(self.programs, "postgres"), "-D", self.path("data"), "-k", self.folder, "-h", "", "-F"],
+                [os.path.join(self.programs, "postgres"), "-D", self.path("data"), "-k", self.folder, "-h", "", *self.options],
                 stdout=log, stderr=log, cwd=self.folder, **self.as_nobody)
         end = time.monotonic() + 30
         while subprocess.run([os.path.join(self.programs, "pg_isready"), "-q", "-h", self.folder], check=False,

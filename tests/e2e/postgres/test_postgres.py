@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import unittest
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "index"), os.path.join(HERE, "..")]
@@ -97,6 +98,34 @@ class SameAsEmbedded(PostgresTest):
         self.index("delete", "pg")
         self.assertEqual(SERVER.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'eleanor_pg'"), "0")
         self.assertEqual([row["name"] for row in self.json("list")["indexes"]], ["docs"])
+
+
+class OverHttp(PostgresTest):
+    def ask(self, path, body=None):
+        data = json.dumps(body).encode() if body else None
+        request = urllib.request.Request(self.url + "/v1/indexes" + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            return json.load(answer)
+
+    def test_by_name(self):
+        self.create("pg", "--store", SERVER.url())
+        process = subprocess.Popen([BINARY, "serve", "--port", "0", "--model", self.model], env=self.env,
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait, TIMEOUT)
+        self.addCleanup(process.kill)
+        self.url = process.stdout.readline().decode().strip()
+        documents = [{"id": "a", "text": "a dog", "metadata": {"n": 1}}, {"id": "b", "text": "a cat"}]
+        self.assertEqual(self.ask("/pg/documents", {"documents": documents})["chunks"], 2)
+        self.assertEqual(self.ask("/pg")["store"], "postgres")
+        self.assertNotIn(SERVER.folder, json.dumps(self.ask("")))  # whither is not for clients
+        for mode in ("vector", "text", "hybrid"):
+            self.assertEqual(self.ask("/pg/query", {"text": "a dog", "mode": mode})["results"][0]["id"], "a")
+        SERVER.stop()
+        SERVER.start()
+        found = self.ask("/pg/query", {"text": "dog", "filter": {"n": {"$gt": 0}}})
+        self.assertEqual([hit["id"] for hit in found["results"]], ["a"])
+        self.assertIsNone(found["stats"]["rows"])
 
 
 class Refusals(PostgresTest):
