@@ -145,6 +145,7 @@ class Refusals(IndexesTest):
         for facts, code, param in (({"dim": 0}, "invalid_value", "dim"), ({"dim": 1.5}, "invalid_type", "dim"),
                                    ({"dim": 70000}, "invalid_value", "dim"), ({"metric": "near"}, "invalid_value", "metric"),
                                    ({"metric": 1}, "invalid_type", "metric"),
+                                   ({"kind": "hnsw"}, "invalid_value", "kind"), ({"recall": 0}, "invalid_value", "recall"),
                                    ({"name": 5}, "invalid_type", "name")):
             self.refuse("/v1/indexes", {"name": "other", **facts}, 400, code, param)
         self.refuse("/v1/indexes", {"name": "other", "dim": 3, "model": self.name}, 409, "index_mismatch", "dim")

@@ -37,6 +37,33 @@ class Vectors(IndexTest):
                     row = rows[int(result["id"].rsplit(":", 1)[1])]
                     self.assertAlmostEqual(score(metric, query, row), value, places=3)
 
+    def test_inverted_lists(self):
+        draw = random.Random(6)
+        centres = [[draw.uniform(-1, 1) for _ in range(8)] for _ in range(100)]
+        rows = [[x + draw.gauss(0, 0.1) for x in draw.choice(centres)] for _ in range(10100)]
+        path, queries = self.path("rows.npy", npy(rows)), self.path("q.npy", npy(rows[:50]))
+
+        def ask(*args):
+            lines = self.index("query", "v", "--vectors", queries, "-k", "5", "--json", *args).splitlines()
+            return [json.loads(line) for line in lines]
+
+        self.index("create", "v", "--dim", "8", "--metric", "l2", "--kind", "ivf", "--recall", "0.8")
+        self.index("add", "v", "--vectors", path)
+        self.index("compact", "v")
+        stats = self.stats("v")
+        self.assertEqual((stats["kind"], stats["listed"]), ("ivf", 10100 // 64 * 64))
+        own, high, every = ask(), ask("--recall", "0.99"), ask("--recall", "1")
+        self.assertGreaterEqual(own[0]["stats"]["recall"], 0.8)
+        self.assertLess(own[0]["stats"]["probes"], high[0]["stats"]["probes"])
+        self.assertEqual(every[0]["stats"]["probes"], stats["lists"])
+        self.index("create", "flat", "--dim", "8", "--metric", "l2")
+        self.index("add", "flat", "--vectors", path)
+        lines = self.index("query", "flat", "--vectors", queries, "-k", "5", "--json").splitlines()
+        truth = [json.loads(line)["results"] for line in lines]
+        self.assertEqual([answer["results"] for answer in every], truth)
+        found = sum(hit in answer["results"] for answer, hits in zip(high, truth) for hit in hits)
+        self.assertGreater(found, 0.95 * 250)
+
     def test_copies_give_the_same_answers(self):
         draw = random.Random(7)
         matrix = [[draw.uniform(-1, 1) for _ in range(8)] for _ in range(2200)]
