@@ -89,7 +89,8 @@ static void close_converter(iconv_t *converter) {
 // EL_EINVAL: iconv does not know the encoding. What is no code of it becomes U+FFFD.
 static int convert(const struct bytes *bytes, const char *encoding, struct el_str *text) {
     el_auto(close_converter) iconv_t converter = iconv_open("UTF-8", encoding);
-    if (converter == (iconv_t)-1) return EL_EINVAL;
+    if (converter == (iconv_t)-1)
+        return errno == EINVAL ? EL_EINVAL : el_fail(EL_ENOMEM, "no memory to convert from %s", encoding);
     char *in = (char *)(uintptr_t)bytes->data;
     EL_TRY(el_str_reserve(text, bytes->size));
     for (size_t left = bytes->size; left;) {

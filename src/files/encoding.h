@@ -12,7 +12,7 @@
 // `named` (what the file says of itself, or NULL); UTF-8 with damaged places, which become U+FFFD; what
 // uchardet finds; Windows-1252. *ret_converted: the bytes are no longer the same. EL_EFORMAT: the bytes are
 // no text, as their zeros and control characters show. EL_ENOMEM.
-int el_text_decode(const void *bytes, size_t size, const char *named, struct el_str *text,
+int el_text_decode(const void *data, size_t size, const char *named, struct el_str *text,
                    bool *ret_converted);
 
 #endif

@@ -17,6 +17,6 @@ bool el_html_encoding(const char *bytes, size_t size, char ret_name[EL_HTML_ENCO
 
 // Appends a page (valid UTF-8, whatever it says itself) to *text, without scripts, styles and what else is
 // not shown; *title gets its title. EL_EFORMAT: elements nested deeper than 1,000; EL_ENOMEM.
-int el_html_text(const char *page, size_t size, struct el_str *text, struct el_str *title);
+int el_html_text(const char *bytes, size_t size, struct el_str *text, struct el_str *title);
 
 #endif

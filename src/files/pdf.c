@@ -24,24 +24,22 @@ bool el_is_pdf(const void *bytes, size_t size) {
     return size >= 5 && memcmp(bytes, "%PDF-", 5) == 0;
 }
 
-static void close_p(int *fd) {
-    if (*fd >= 0) close(*fd);
-}
-
 // A converter on its way, and the two ends that are left here.
 struct converter {
     pid_t pid;
-    int pdf, text; // [-1: closed]
-    int seconds;   // that it may take
+    int pdf, text;
+    int seconds; // that it may take
 };
 
 static int make_pdf(const void *bytes, size_t size, int *ret_fd) {
-    el_auto(close_p) int fd = memfd_create("pdf", MFD_CLOEXEC);
+    const int fd = memfd_create("pdf", MFD_CLOEXEC);
     if (fd < 0) return el_fail(EL_EIO, "no file in memory for a PDF: %s", strerror(errno));
-    EL_TRY(el_write_at(fd, "a file in memory", bytes, size, 0));
-    *ret_fd = fd;
-    fd = -1;
-    return 0;
+    const int status = el_write_at(fd, "a file in memory", bytes, size, 0);
+    if (status == 0)
+        *ret_fd = fd;
+    else
+        close(fd);
+    return status;
 }
 
 // The PDF stands at its standard input, and has to be opened by name since it is read here and there.

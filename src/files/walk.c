@@ -157,15 +157,20 @@ static int parse_globs(const char *globs, const char *root, struct el_ignore **r
     return globs ? el_ignore_parse(globs, strlen(globs), root, NULL, ret_rules) : 0;
 }
 
+static int fail_errno(const char *root) {
+    return el_fail(errno == ENOMEM ? EL_ENOMEM : EL_EIO, "cannot read %s: %s", root, strerror(errno));
+}
+
 static int walk_root(struct walker *walker, char *root) {
     EL_TRY(parse_globs(walker->wish->include, root, &walker->include));
     EL_TRY(parse_globs(walker->wish->exclude, root, &walker->exclude));
     EL_TRY(enter_above(walker, root));
     FTS *tree = fts_open((char *const[]){root, NULL}, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
-    if (!tree) return el_fail(EL_EIO, "cannot read %s: %s", root, strerror(errno));
+    if (!tree) return fail_errno(root);
     int status = 0;
-    for (FTSENT *entry; status == 0 && (entry = fts_read(tree));)
+    for (FTSENT *entry; status == 0 && (errno = 0, entry = fts_read(tree));)
         status = visit(walker, tree, entry);
+    if (status == 0 && errno) status = fail_errno(root); // the end leaves none
     fts_close(tree);
     return status;
 }

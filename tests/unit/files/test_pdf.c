@@ -42,20 +42,20 @@ static void stand_ins(void **state) {
     struct el_str text el_auto(el_str_done) = {0};
     (void)state;
     stand_in("#!/bin/sh\nexec cat /dev/stdin\n");
-    assert_int_equal(convert("%PDF-hello", 100, 10, &text), 0);
+    assert_int_equal(convert("%PDF-hello", 100, 100, &text), 0);
     assert_string_equal(text.data, "%PDF-hello");
     stand_in("#!/bin/sh\nexit 1\n");
-    assert_int_equal(convert("%PDF-", 100, 10, &text), EL_EFORMAT);
+    assert_int_equal(convert("%PDF-", 100, 100, &text), EL_EFORMAT);
     stand_in("#!/bin/sh\nkill -SEGV $$\n");
-    assert_int_equal(convert("%PDF-", 100, 10, &text), EL_EFORMAT);
+    assert_int_equal(convert("%PDF-", 100, 100, &text), EL_EFORMAT);
     stand_in("#!/bin/sh\nexec yes\n");
-    assert_int_equal(convert("%PDF-", 100000, 10, &text), EL_ETOOBIG);
+    assert_int_equal(convert("%PDF-", 100000, 100, &text), EL_ETOOBIG);
     stand_in("#!/bin/sh\nexec sleep 100\n");
     const uint64_t before = el_now_ns();
     assert_int_equal(convert("%PDF-", 100, 1, &text), EL_ECANCELED);
     assert_true(el_now_ns() - before < 50000000000u);
     stand_in(NULL);
-    assert_int_equal(convert("%PDF-", 100, 10, &text), EL_ENOENT);
+    assert_int_equal(convert("%PDF-", 100, 100, &text), EL_ENOENT);
 }
 
 // A page whose content is a form that shows the next form twice, and so on: 2^levels times "x".
@@ -88,12 +88,12 @@ static void the_real_one(void **state) {
     setenv("PATH", "/usr/bin:/bin", 1);
     if (access("/usr/bin/pdftotext", X_OK) != 0) skip();
     write_pdf(&pdf, 0);
-    assert_int_equal(el_pdf_text(pdf.data, pdf.length, 1000, 20, &text), 0);
+    assert_int_equal(el_pdf_text(pdf.data, pdf.length, 1000, 100, &text), 0);
     assert_non_null(strstr(text.data, "hello"));
     el_str_clear(&pdf);
     write_pdf(&pdf, 60);
     assert_int_equal(el_pdf_text(pdf.data, pdf.length, 1000, 1, &text), EL_ECANCELED);
-    assert_int_equal(convert("%PDF-1.4 nothing", 1000, 20, &text), EL_EFORMAT);
+    assert_int_equal(convert("%PDF-1.4 nothing", 1000, 100, &text), EL_EFORMAT);
 }
 
 int main(void) {
