@@ -8,8 +8,9 @@ Rows and queries are random unit vectors. All use every core and hold the rows i
 rows, so that its scores stay small, and merges their lists. The limits are measured in the same run: the bandwidth
 at which our threads only read the rows, and the rate of matrix products, ours on rows that stay in the cache and
 oneDNN's (through bench_matmul, where it stands beside). A batch of one is bound by the first, large ones by the second.
-The lists of all are compared: where they differ, the scores in fp64 say whether it is a tie within rounding. The last
-line is one JSON object.
+Ours runs twice, by floats and with the rows as bytes beside them ("eleanor, bytes"). The lists of all are compared: where
+they differ, the scores in fp64 say whether it is a tie within rounding. The last line is one JSON object; --out joins it
+with what the file has of other batches, so that several short runs make one file.
 """
 import argparse
 import json
@@ -45,6 +46,24 @@ class Ours:
 
     def rows(self, batch, k):
         return np.array(self.ask(f"rows {batch} {k}")["rows"]).reshape(batch, k)
+
+    def memory(self):
+        """Bytes in memory, the rows that are mapped included."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.split("VmRSS:")[1].split()[0])
+
+
+class OursByBytes:
+    """The same program, told to look at the rows as bytes first."""
+
+    def __init__(self, ours):
+        self.ours = ours
+
+    def seconds(self, batch, k):
+        return self.ours.ask(f"bytes search {batch} {k}")["seconds"]
+
+    def rows(self, batch, k):
+        return np.array(self.ours.ask(f"bytes rows {batch} {k}")["rows"]).reshape(batch, k)
 
 
 class Peer:
@@ -122,17 +141,17 @@ def onednn_rate(program):
 def measure(runners, arguments):
     """Seconds by batch and runner, and what the machine did meanwhile."""
     seconds = {batch: {name: [] for name in runners} for batch in arguments.batch}
-    limits = {"read_gb_per_s": [], "product_gflops": []}
+    limits = {batch: {"read_gb_per_s": [], "product_gflops": []} for batch in arguments.batch}
     for batch in arguments.batch:
         for _ in range(arguments.rounds * (5 if batch <= 16 else 1)):  # short ones need more to meet a quiet moment
-            limits["read_gb_per_s"].append(runners["eleanor"].ask("read")["gb_per_s"])
-            limits["product_gflops"].append(runners["eleanor"].ask("product")["gflops"])
+            limits[batch]["read_gb_per_s"].append(runners["eleanor"].ask("read")["gb_per_s"])
+            limits[batch]["product_gflops"].append(runners["eleanor"].ask("product")["gflops"])
             for name, runner in runners.items():
                 seconds[batch][name].append(runner.seconds(batch, arguments.k))
     return seconds, limits
 
 
-def row_of(batch, taken, limits, arguments):
+def row_of(batch, taken, limits, onednn, arguments):
     """One batch's figures: all by the best round and by the median one."""
     best = {name: min(values) for name, values in taken.items()}
     median = {name: statistics.median(values) for name, values in taken.items()}
@@ -141,23 +160,40 @@ def row_of(batch, taken, limits, arguments):
     row = {"batch": batch, "seconds_best": best, "seconds_median": median,
            "ratio_best": {name: best[name] / best["eleanor"] for name in best if name != "eleanor"},
            "ratio_median": {name: median[name] / median["eleanor"] for name in median if name != "eleanor"},
+           "bytes_to_floats_best": best["eleanor"] / best["eleanor, bytes"],
+           "bytes_to_floats_median": median["eleanor"] / median["eleanor, bytes"],
            "share_of_read": gigabytes / best["eleanor"] / max(limits["read_gb_per_s"]),
            "share_of_read_median": gigabytes / median["eleanor"] / statistics.median(limits["read_gb_per_s"]),
            "share_of_product": gigaflops / best["eleanor"] / max(limits["product_gflops"]),
            "share_of_product_median": gigaflops / median["eleanor"] / statistics.median(limits["product_gflops"])}
-    if limits["onednn_gflops"]:
-        row["share_of_onednn"] = gigaflops / best["eleanor"] / limits["onednn_gflops"]
+    if onednn:
+        row["share_of_onednn"] = gigaflops / best["eleanor"] / onednn
+    row["limits"] = {name: {"best": max(values), "median": statistics.median(values)} for name, values in limits.items()}
+    row["limits"]["onednn_gflops"] = onednn
     return row
 
 
 def print_row(row):
     print(f"\nbatch {row['batch']}")
     for name, best in row["seconds_best"].items():
-        ratio = "" if name == "eleanor" else f"   ours is {row['ratio_best'][name]:.2f}x (median {row['ratio_median'][name]:.2f}x)"
+        ratio = "" if name.startswith("eleanor") else f"   ours is {row['ratio_best'][name]:.2f}x (median {row['ratio_median'][name]:.2f}x)"
         print(f"  {name:16s} {best * 1e3:10.1f} ms  median {row['seconds_median'][name] * 1e3:10.1f} ms{ratio}")
     print(f"  ours against reading alone {row['share_of_read']:.0%} (median {row['share_of_read_median']:.0%}), against our products "
           f"alone {row['share_of_product']:.0%} (median {row['share_of_product_median']:.0%}), oneDNN's "
           + (f"{row['share_of_onednn']:.0%}" if "share_of_onednn" in row else "not measured"))
+    print(f"  bytes are {row['bytes_to_floats_best']:.2f}x as fast as floats (median {row['bytes_to_floats_median']:.2f}x); limits "
+          + json.dumps(row["limits"]))
+
+
+def join(result, path):
+    """Adds the batches that the file has of a run like this one, and writes all."""
+    if path.exists():
+        old = json.loads(path.read_text())
+        if all(old[name] == result[name] for name in ("rows", "dim", "k", "cores")):
+            new = [row["batch"] for row in result["batches"]]
+            result["batches"] += [row for row in old["batches"] if row["batch"] not in new]
+            result["batches"].sort(key=lambda row: row["batch"])
+    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def main():
@@ -178,26 +214,27 @@ def main():
         rows.tofile(f"{folder}/rows")
         queries.tofile(f"{folder}/queries")
         runners = {"eleanor": Ours(arguments.bench_search, f"{folder}/rows", f"{folder}/queries", arguments.dim)}
+        runners["eleanor, bytes"] = OursByBytes(runners["eleanor"])
         for peer in (Faiss(rows, queries), Torch(rows, queries)):
             runners[peer.name] = peer
         result = {"bench": "search", "rows": arguments.rows, "dim": arguments.dim, "k": arguments.k, "cores": CORES, "note": arguments.note}
         batch = max(arguments.batch)
         mine = runners["eleanor"].rows(batch, arguments.k)
+        result["memory_to_vectors"] = runners["eleanor"].memory() / rows.nbytes  # the vectors are 1 of it
+        result["encode_seconds"] = runners["eleanor"].ask("encode")["seconds"]
+        result["memory_to_vectors_with_bytes"] = runners["eleanor"].memory() / rows.nbytes
         result["lists_that_differ"] = {}
         for name, runner in runners.items():  # also warms them
             differing, gap = disagreements(mine, runner.rows(batch, arguments.k), rows, queries)
             result["lists_that_differ"][name] = {"of": batch, "differ": differing, "largest_gap_in_fp64": gap}
             print(f"{name}: {differing} of {batch} lists differ from ours, by scores at most {gap:.1e} apart")
         seconds, limits = measure(runners, arguments)
-    limits["onednn_gflops"] = onednn_rate(arguments.bench_search)
-    result["limits"] = {name: {"best": max(values), "median": statistics.median(values)} if isinstance(values, list) else values
-                        for name, values in limits.items()}
-    result["batches"] = [row_of(batch, seconds[batch], limits, arguments) for batch in arguments.batch]
+    onednn = onednn_rate(arguments.bench_search)
+    result["batches"] = [row_of(batch, seconds[batch], limits[batch], onednn, arguments) for batch in arguments.batch]
     for row in result["batches"]:
         print_row(row)
-    print("\nlimits: " + json.dumps(result["limits"]))
     if arguments.out:
-        pathlib.Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n")
+        join(result, pathlib.Path(arguments.out))
     print(json.dumps(result))
 
 
