@@ -9,8 +9,10 @@
 #include "base/error.h"
 #include "base/str.h"
 
-// How long a lost server is waited for, and between which times.
-enum { PATIENCE_MS = 10000, FIRST_PAUSE_MS = 50, LONGEST_PAUSE_MS = 2000 };
+// Seconds for which a connection is waited for, unless the URL says them; a lost one is sought as long, at
+// these distances.
+#define PATIENCE "10"
+enum { FIRST_PAUSE_MS = 50, LONGEST_PAUSE_MS = 2000 };
 
 // ---- errors ----
 
@@ -32,17 +34,23 @@ static const struct meaning {
     {"42P01", EL_EFORMAT, false, "; the index is not in this database any more"},
 };
 
+static void hang_up(struct el_pg *pg) {
+    PQfinish(pg->connection);
+    pg->connection = NULL;
+}
+
 static int fail_state(struct el_pg *pg, const char *state, const char *message) {
     const struct meaning *meaning = NULL;
     for (size_t i = 0; state && i < EL_COUNT(meanings) && !meaning; i++)
         if (el_starts_with(state, meanings[i].state)) meaning = &meanings[i];
-    const bool lost = PQstatus(pg->connection) != CONNECTION_OK;
+    // What has no SQLSTATE is libpq's own trouble: it may still call the connection good when writing failed.
+    const bool lost = !state || PQstatus(pg->connection) != CONNECTION_OK;
     pg->again = lost || (meaning && meaning->again);
     const int length = (int)strcspn(message, "\n"); // the rest tells where in our SQL
-    return el_fail(lost      ? EL_ENET
-                   : meaning ? meaning->status
-                             : EL_EIO,
-                   "%s: %.*s%s", pg->url, length, message, meaning ? meaning->advice : "");
+    const int status = lost ? EL_ENET : meaning ? meaning->status : EL_EIO;
+    el_fail(status, "%s: %.*s%s", pg->url, length, message, meaning ? meaning->advice : "");
+    if (lost) hang_up(pg);
+    return status;
 }
 
 static int fail_result(struct el_pg *pg, const PGresult *result) {
@@ -93,12 +101,25 @@ static PGconn *dial(const char *url) {
     const char *const keywords[] = {"fallback_application_name", "connect_timeout",
                                     "tcp_user_timeout",          "dbname",
                                     "client_encoding",           NULL};
-    const char *const values[] = {"eleanor", "10", "30000", url, "UTF8", NULL};
+    const char *const values[] = {"eleanor", PATIENCE, "30000", url, "UTF8", NULL};
     return PQconnectdbParams(keywords, values, 1);
 }
 
+// The URL's connect_timeout, or ours.
+static int find_patience(PGconn *connection) {
+    enum { LONGEST = 3600 };
+    int64_t seconds = 0;
+    PQconninfoOption *options = PQconninfo(connection);
+    for (const PQconninfoOption *option = options; option && option->keyword; option++)
+        if (el_streq(option->keyword, "connect_timeout") && option->val &&
+            el_parse_i64(option->val, 0, LONGEST, &seconds) < 0)
+            seconds = LONGEST;
+    PQconninfoFree(options);
+    return (int)seconds;
+}
+
 static int connect_once(struct el_pg *pg) {
-    PQfinish(pg->connection);
+    hang_up(pg);
     pg->connection = dial(pg->url);
     pg->view = 0;
     if (!pg->connection) return el_fail(EL_ENOMEM, "%s: no memory for a connection", pg->url);
@@ -121,6 +142,7 @@ int el_pg_open(const char *url, const char *schema, struct el_pg *ret_pg) {
     EL_TRY(el_strdup(url, &pg.url));
     EL_TRY(el_strdup(schema, &pg.schema));
     EL_TRY(connect_once(&pg));
+    pg.patience = find_patience(pg.connection);
     *ret_pg = pg;
     pg = (struct el_pg){0};
     return 0;
@@ -210,7 +232,7 @@ int el_pg_copy_end(struct el_pg *pg) {
 // ---- again and again ----
 
 static int run_work(struct el_pg *pg, el_pg_work *work, void *context) {
-    if (PQstatus(pg->connection) != CONNECTION_OK) EL_TRY(connect_once(pg));
+    if (!pg->connection) EL_TRY(connect_once(pg));
     return work(pg, context);
 }
 
@@ -223,7 +245,8 @@ int el_pg_attempt(struct el_pg *pg, el_pg_work *work, void *context) {
         pg->again = false;
         int status = run_work(pg, work, context);
         if (status >= 0 || !pg->again) return status;
-        if (waited >= PATIENCE_MS) return el_fail_in(status, "given up after %d seconds", PATIENCE_MS / 1000);
+        if (waited >= 1000 * pg->patience)
+            return el_fail_in(status, "given up after %d seconds", pg->patience);
         pause_ms(pause);
         waited += pause;
     }

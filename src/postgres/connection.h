@@ -15,8 +15,9 @@ struct el_pg {
     char *schema;  // where the tables are, and all names of tables in our SQL: no other is looked into
     char *vectors; // the schema of pgvector, as an identifier in SQL; NULL: it is not in the database
     PGconn *connection;
-    int view;   // hnsw.ef_search as it was set last; 0: it was not
-    bool again; // what failed last may succeed another time
+    int view;     // hnsw.ef_search as it was set last; 0: it was not
+    int patience; // seconds for which a lost server is sought
+    bool again;   // what failed last may succeed another time
 };
 
 // EL_EINVAL: `url` is none of PostgreSQL's, or has a password in it, which would be kept in a file.
@@ -38,7 +39,7 @@ struct el_pg_value {
 // What a call does on a connection that is there.
 typedef int el_pg_work(struct el_pg *pg, void *context);
 // Runs `work` within a transaction: all of it holds, or on failure nothing. A connection that is lost, or a
-// collision with another writer, rolls back and runs it again, at growing distances, for some ten seconds.
+// collision with another writer, rolls back and runs it again, at growing distances, for pg->patience.
 // EL_ENET, EL_EBUSY.
 int el_pg_transact(struct el_pg *pg, el_pg_work *work, void *context);
 // The same for a single statement, which needs no transaction.

@@ -173,7 +173,10 @@ class AServerThatGoesAway(PostgresTest):
         self.server = Server()
         self.addCleanup(self.server.done)
         self.rows = self.path("v.npy", npy([[1.0, float(i), *[0.5] * 62] for i in range(self.ROWS)]))
-        self.index("create", "x", "--dim", "64", "--store", self.server.url())
+        self.create_with_patience()
+
+    def create_with_patience(self):
+        self.index("create", "x", "--dim", "64", "--store", self.server.url() + "?connect_timeout=3")
 
     def stop_in_the_middle(self):
         """The server is gone when at least one batch is there."""
@@ -194,14 +197,14 @@ class AServerThatGoesAway(PostgresTest):
         process = self.stop_in_the_middle()
         _, error = process.communicate(timeout=TIMEOUT)
         self.assertEqual(process.returncode, 1)
-        self.assertIn("given up after 10 seconds", error.decode())
+        self.assertIn("given up after 3 seconds", error.decode())
         self.index("stats", "x", code=1, says=self.server.folder)  # the first connection is not waited for
         self.server.start()
         there = self.stats("x")["documents"]
         self.assertEqual(there % BATCH, 0)  # batches are whole
         self.expect_documents(there)
         self.index("delete", "x")
-        self.index("create", "x", "--dim", "64", "--store", self.server.url())
+        self.create_with_patience()
         process = self.stop_in_the_middle()
         time.sleep(0.5)
         self.server.start()
