@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// make bench-growth: what an index's work costs as it grows: adding, a query, compacting after a tenth was
+// What an index's work costs as it grows: adding, a query, compacting after a tenth was
 // removed.
 //
-//     bench_index_growth FOLDER [--most N] [--dim D] [--svg PREFIX] [--note TEXT]
+//     bench_index_growth FOLDER [--least N] [--most N] [--dim D] [--svg PREFIX] [--note TEXT]
 //
-// For each power of ten from 1,000 to N an index of its own in FOLDER, of random vectors, a document each,
-// added by batches of 8,192; each file is synced as always. One line of JSON at the end; PREFIX-write.svg and
-// PREFIX-query.svg.
+// For each power of ten times the least N, 1,000 by default, up to the most an index of its own in FOLDER, of
+// random vectors, a document each, added by batches of 8,192; each file is synced as always. One line of JSON
+// at the end; PREFIX-write.svg and PREFIX-query.svg.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ enum { BATCH = 8192, QUERIES = 21, TOP = 10, REMOVED_OF = 10, MOST_POINTS = 8, I
 
 struct options {
     const char *folder, *svg, *note;
-    int64_t most, dim;
+    int64_t least, most, dim;
 };
 
 struct point {
@@ -210,6 +210,7 @@ static int parse(int argc, char **argv, struct options *options) {
             continue;
         }
         if (!value) return el_fail(EL_EINVAL, "%s needs a value", argv[i]);
+        if (el_streq(argv[i], "--least")) EL_TRY(el_parse_i64(value, 1000, 1000000000, &options->least));
         if (el_streq(argv[i], "--most")) EL_TRY(el_parse_i64(value, 1000, 1000000000, &options->most));
         if (el_streq(argv[i], "--dim")) EL_TRY(el_parse_i64(value, 1, EL_VECTOR_MAX_DIM, &options->dim));
         if (el_streq(argv[i], "--svg")) options->svg = value;
@@ -226,7 +227,7 @@ static int measure_all(const struct options *options, struct batch *batch) {
     size_t count = 0;
     EL_TRY(el_team_open(el_cpu_count(), false, &team));
     int status = 0;
-    for (int64_t vectors = 1000; status == 0 && vectors <= options->most && count < MOST_POINTS;
+    for (int64_t vectors = options->least; status == 0 && vectors <= options->most && count < MOST_POINTS;
          vectors *= 10) {
         points[count].count = vectors;
         status = measure(options, batch, team, &points[count++]);
@@ -238,7 +239,7 @@ static int measure_all(const struct options *options, struct batch *batch) {
 }
 
 int main(int argc, char **argv) {
-    struct options options = {.most = 1000000, .dim = 32, .note = ""};
+    struct options options = {.least = 1000, .most = 1000000, .dim = 32, .note = ""};
     struct batch batch = {0};
     int status = parse(argc, argv, &options);
     if (status == 0) status = el_alloc(BATCH, sizeof *batch.documents, &batch.documents);
