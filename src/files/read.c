@@ -109,12 +109,13 @@ int el_file_read(const char *path, size_t limit, struct el_file_text *ret_text) 
     struct el_str bytes el_auto(el_str_done) = {0};
     struct el_file_text text = {.outcome = EL_FILE_READ};
     int status = el_file_bytes(path, limit, &bytes, &text.stamp);
-    if (status < 0)
+    if (status < 0) {
         status = settle(&text, status, of_file(status));
-    else
+    } else {
+        text.is_settled = is_settled(&text.stamp);
         status = unpack_and_read(path, &bytes, limit, &text);
+    }
     if (status == 0 && text.outcome == EL_FILE_READ) status = write_metadata(&text);
-    text.is_settled = is_settled(&text.stamp);
     if (status == 0)
         *ret_text = text;
     else

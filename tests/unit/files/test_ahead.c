@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading ahead: every file once and in order, for any number of workers; and an end in the middle.
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +109,45 @@ static void what_is_no_file(void **state) {
     unlink(link);
 }
 
+// Comes, grows and goes, until it is told to stop.
+static atomic_bool stops;
+static void *change(void *context) {
+    const char *path = context;
+    char block[3000];
+    memset(block, 'x', sizeof block);
+    while (!atomic_load(&stops)) {
+        const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        for (int i = 0; i < 30; i++)
+            if (write(fd, block, sizeof block) < 0) abort();
+        close(fd);
+        unlink(path);
+    }
+    return NULL;
+}
+
+static void a_file_that_changes_meanwhile(void **state) {
+    enum { LIMIT = 50000, TRIES = 2000 };
+    char path[128];
+    pthread_t thread;
+    size_t seen[EL_FILE_OUTCOMES] = {0};
+    (void)state;
+    snprintf(path, sizeof path, "%s/changing", folder);
+    assert_int_equal(pthread_create(&thread, NULL, change, path), 0);
+    for (int i = 0; i < TRIES; i++) {
+        struct el_file_text text el_auto(el_file_text_done) = {0};
+        assert_int_equal(el_file_read(path, LIMIT, &text), 0);
+        seen[text.outcome]++;
+        assert_true(text.text.length <= LIMIT && !text.is_settled);
+        assert_int_equal(strspn(text.text.data ? text.text.data : "", "x"), text.text.length);
+    }
+    atomic_store(&stops, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(seen[EL_FILE_READ] + seen[EL_FILE_TOO_LARGE] + seen[EL_FILE_VANISHED], TRIES);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_order), cmocka_unit_test(closed_in_the_middle),
-                                       cmocka_unit_test(what_is_no_file)};
+                                       cmocka_unit_test(what_is_no_file),
+                                       cmocka_unit_test(a_file_that_changes_meanwhile)};
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }
