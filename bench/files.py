@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """make bench-files: a real tree of files into an index with the real model, and questions whose file is known.
 
-    files.py ELEANOR MODEL [--tree DIR] [--max-file SIZE] [--home DIR] [--out FILE] [--note TEXT]
+    files.py ELEANOR MODEL [--tree DIR] [--max-file SIZE] [--mode vector|text|hybrid] [--home DIR] [--out FILE] [--note TEXT]
 
 The tree is the machine's documentation, /usr/share/doc; the questions are about files of Debian packages there (bash,
 git, util-linux, libboost1.74-doc and others), and those whose file is absent are left out. Beside the tree stands a
@@ -40,14 +40,14 @@ QUESTIONS = [
     ("How does mawk differ from other implementations of awk?", "mawk/README"),
     ("What is Boost.Move for?", "libboost1.74-doc/doc/html/move/what_is_boost_move.html"),
     ("On which other libraries does Boost.DLL depend?", "libboost1.74-doc/doc/html/boost_dll/dependencies.html"),
-    ("Which exception is thrown for a day of the year that is out of range?",
-     "libboost1.74-doc/doc/html/boost/gregorian/bad_day_of_year.html"),
+    ("With which compilers was Boost.Align tested?", "libboost1.74-doc/doc/html/align/compatibility.html"),
 ]
 
 
 class Index:
     def __init__(self, arguments, home):
         self.program, self.env = arguments.eleanor, {**os.environ, "ELEANOR_HOME": home}
+        self.mode = arguments.mode
         self.extra = ["--max-file", arguments.max_file]
         if not os.path.exists(os.path.join(home, "indexes", INDEX)):
             self.call("create", INDEX, "--model", arguments.model)
@@ -70,7 +70,8 @@ class Index:
 
     def rank(self, question, path):
         """The place of the first part of that file among the results, from 1; None when it is not there."""
-        ids = [result["id"] for result in self.call("query", INDEX, question, "-k", "50")["results"]]
+        found = self.call("query", INDEX, question, "-k", "50", "--mode", self.mode)
+        ids = [result["id"] for result in found["results"]]
         return ids.index(path) + 1 if path in ids else None
 
 
@@ -101,7 +102,8 @@ def measure(arguments, home):
     ranks = ask(index, tree)
     found = sum(1 for rank in ranks.values() if rank and rank <= NEAREST)
     print(f"{found} of {len(ranks)} among the first {NEAREST}")
-    result = {"bench": "files", "note": arguments.note, "tree": tree, "max_file": arguments.max_file, "first": first,
+    result = {"bench": "files", "note": arguments.note, "tree": tree, "max_file": arguments.max_file, "mode": arguments.mode,
+              "first": first,
               "settled": settled, "second": second, "changed": changed, "questions": len(ranks), "nearest": NEAREST,
               "found": found, "ranks": ranks}
     good = second["read"] == 0 and changed["read"] == 1 and changed["changed"] == 1 and found == len(ranks)
@@ -114,6 +116,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--tree", default="/usr/share/doc")
     parser.add_argument("--max-file", default="4k")
+    parser.add_argument("--mode", default="hybrid", choices=["vector", "text", "hybrid"])
     parser.add_argument("--home")
     parser.add_argument("--out")
     parser.add_argument("--note", default="")

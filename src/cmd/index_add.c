@@ -158,12 +158,18 @@ static int take_file(struct adding *adding, size_t which, struct el_file_text *f
 
 // ---- the files ----
 
-// True when the file's stamp says that nothing has changed since an earlier run, which is counted.
+// True when the file is too large, or its stamp says that nothing has changed since an earlier run: it is
+// counted.
 static int pass_unread(struct adding *adding, size_t which, bool *ret_passed) {
     const struct el_file *file = &adding->walk.files[which];
     const struct el_stamp *stamp = el_stamps_find(adding->stamps, file->path, &file->stamp, adding->rules);
     int same = 0, known;
     adding->kept[which] = true;
+    if (file->stamp.size > adding->wish->max_file) {
+        leave_out(adding, which, EL_FILE_TOO_LARGE, NULL);
+        *ret_passed = true;
+        return 0;
+    }
     if (stamp && stamp->outcome == EL_FILE_READ) {
         same = is_in(adding, file->path, &stamp->hash, &known);
         if (same < 0) return same;

@@ -19,7 +19,7 @@ enum el_file_outcome {
 struct el_file_outcome_info {
     const char *key, *text; // "too_large"; "too large (--max-file)"
     bool fails;             // else it was skipped
-    bool lasts;             // the same bytes have it always: it need not be tried again
+    bool lasts;             // the same bytes have it always by the same limit: it need not be tried again
 };
 extern const struct el_file_outcome_info el_file_outcomes[EL_FILE_OUTCOMES];
 
