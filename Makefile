@@ -130,6 +130,10 @@ bench-batch: all ## the batcher: single texts against bulk, skewed lengths, a qu
 bench-serve: all ## HTTP at 1, 64 and 1,000 connections
 	@$(BUILD)/bench_serve "$(MODEL)" $(STS)
 
+.PHONY: bench-latency
+bench-latency: all ## one client over HTTP against the library's call, by size of request
+	@$(BUILD)/bench_latency "$(MODEL)" $(STS)
+
 .PHONY: bench-overload
 bench-overload: all ## HTTP at ten times what the server can do
 	@$(BUILD)/bench_overload "$(MODEL)" $(STS)

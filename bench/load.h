@@ -4,6 +4,7 @@
 #ifndef EL_BENCH_LOAD_H
 #define EL_BENCH_LOAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,13 +13,16 @@ struct load_request {
     size_t length;
     const char *expected; // what a right answer holds: the vector in base64
     size_t expected_length;
+    int64_t tokens; // what it asks to compute
 };
 
 struct load_plan {
     int port; // of 127.0.0.1
     int connections;
     double warmup_s, seconds; // the warm-up is not counted
-    double rate;  // requests a second, sent when due; 0: each connection sends when it has its answer
+    double rate; // requests a second, sent when due; 0: each connection sends when it has its answer
+    bool
+        never_sleeps; // so that no answer has to wake it, at the server's expense: for a processor of its own
     int obedient; // so many connections send when they have their answer at any rate, and after a 429 when
                   // they were told
     const struct load_request *requests; // taken in turn, again and again
@@ -32,6 +36,7 @@ struct load_latency {
 struct load_result {
     double seconds;
     uint64_t accepted, refused; // answers 200 and 429
+    int64_t tokens;             // of those accepted
     uint64_t wrong;             // answers 200 with another vector
     uint64_t errors;            // other statuses, and connections that broke
     uint64_t unsent;            // due, but every connection was waiting

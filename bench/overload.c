@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `make bench-overload`: a server with a short queue gets ten times what it can do. First its peak (64
 // connections, each with the next request when it has its answer), then ten times that, sent when the clock
-// says so by clients who ask again at once when they are refused, and beside them 100 clients who come back
+// says so by clients who ask again at once when they are refused, and beside them 32 clients who come back
 // when they are told. For three sizes of request, since a refusal costs the same whatever was asked; and with
 // the clients on the server's processors, where their time counts against us, and on one of their own (the
 // server has the other), as in a network.
@@ -20,73 +20,44 @@
 #include "served.h"
 #include "service/embed.h"
 
-enum { ROUNDS = 64, FACTOR = 10, CONNECTIONS = 1000, OBEDIENT = 100, EIGHT = 8 };
+enum { ROUNDS = 64, FACTOR = 10, CONNECTIONS = 1000, OBEDIENT = 32 };
 static const char queue_tokens[] = "4096";
 #define WARMUP_S 0.5
 
-enum size { ONE_SHORT, ONE_LONG, EIGHT_SHORT, SIZES };
-static const char *const size_names[SIZES] = {"one_short", "one_long", "eight_short"};
-static const int peak_connections[SIZES] = {64, 16, 16}; // what they ask for has room in the queue
+static const int peak_connections[REQUEST_SIZES] = {64, 16, 16}; // what they ask for has room in the queue
 
 enum place { SHARED, APART, PLACES };
 static const char *const place_names[PLACES] = {"shared", "apart"};
 
-// Requests of one size; owns their bytes.
-struct requests {
-    struct load_request request[STS_SENTENCES];
-    struct el_str text[STS_SENTENCES], expected[STS_SENTENCES];
-    size_t count;
-};
-
 struct bench {
     const char *model, *precision;
     struct sts sts;
-    struct requests requests[SIZES];
-    struct load_result peak[PLACES][SIZES][ROUNDS], overload[PLACES][SIZES][ROUNDS];
+    struct request_set requests[REQUEST_SIZES];
+    struct load_result peak[PLACES][REQUEST_SIZES][ROUNDS], overload[PLACES][REQUEST_SIZES][ROUNDS];
     int rounds;
     double seconds; // of each measurement
 };
 
 // ---- preparation ----
 
-// Requests of `each` texts, in mixed order, with the library's vectors.
-static int make_requests(struct el_embedder *embedder, const struct el_text *texts, size_t count, size_t each,
-                         struct requests *requests) {
-    const size_t dim = (size_t)el_embedder_dim(embedder);
-    size_t order[STS_SENTENCES];
-    el_auto_free float *vectors = NULL;
-    EL_TRY(el_alloc(count, dim * sizeof *vectors, &vectors));
-    EL_TRY(el_embed(embedder, texts, count, vectors));
-    requests->count = count / each;
-    shuffle(order, requests->count);
-    for (size_t i = 0; i < requests->count; i++) {
-        const size_t first = order[i] * each;
-        EL_TRY(make_request(texts + first, each, vectors + first * dim, dim, &requests->text[i],
-                            &requests->expected[i], &requests->request[i]));
-    }
-    return 0;
-}
-
 static int prepare(struct bench *bench) {
     const struct el_embedder_options options = {.precision = bench->precision};
-    const struct sts *sts = &bench->sts;
     struct el_embedder *embedder = NULL;
     EL_TRY(el_embedder_open(bench->model, &options, &embedder));
-    int status = make_requests(embedder, sts->sentence, STS_SENTENCES, 1, &bench->requests[ONE_SHORT]);
-    if (status == 0)
-        status = make_requests(embedder, sts->long_text, STS_LONG, 1, &bench->requests[ONE_LONG]);
-    if (status == 0)
-        status = make_requests(embedder, sts->sentence, STS_SENTENCES, EIGHT, &bench->requests[EIGHT_SHORT]);
+    int status = 0;
+    for (enum request_size size = 0; size < REQUEST_SIZES && status == 0; size++)
+        status = requests_of_size(embedder, &bench->sts, size, &bench->requests[size]);
     el_embedder_close(embedder); // its threads are to be no trouble
     return status;
 }
 
 // ---- measuring ----
 
-static int measure_size(struct bench *bench, int port, enum place place, enum size size, int round) {
-    const struct requests *requests = &bench->requests[size];
+static int measure_size(struct bench *bench, int port, enum place place, enum request_size size, int round) {
+    const struct request_set *requests = &bench->requests[size];
     struct load_plan plan = {.port = port,
                              .connections = peak_connections[size],
+                             .never_sleeps = place == APART,
                              .warmup_s = WARMUP_S,
                              .seconds = bench->seconds,
                              .requests = requests->request,
@@ -108,7 +79,7 @@ static int measure_place(struct bench *bench, enum place place, int round) {
     struct served server;
     EL_TRY(served_start(&options, &server));
     int status = use_processor(place == APART ? 1 : -1);
-    for (enum size size = 0; size < SIZES && status == 0; size++)
+    for (enum request_size size = 0; size < REQUEST_SIZES && status == 0; size++)
         status = measure_size(bench, server.port, place, size, round);
     served_stop(&server);
     return status;
@@ -118,7 +89,7 @@ static int measure_place(struct bench *bench, enum place place, int round) {
 
 // What the rounds of one kind come to: medians, and sums of what went wrong.
 struct summary {
-    double peak, goodput, of_peak; // requests a second; the median of the rounds' ratios
+    double peak, goodput, of_peak; // requests a second; the median of the rounds' ratios, by tokens
     double refused_p50_s, refused_p99_s, refused_max_s;
     unsigned long long refused, came_back, let_in, errors, wrong, unsent;
 };
@@ -131,7 +102,7 @@ static struct summary summarise(const struct load_result *peaks, const struct lo
         const struct load_result *over = &overloads[i];
         peak[i] = rate_of(&peaks[i]);
         goodput[i] = rate_of(over);
-        of_peak[i] = goodput[i] / peak[i];
+        of_peak[i] = token_rate_of(over) / token_rate_of(&peaks[i]);
         p50[i] = over->refused_s.p50;
         p99[i] = over->refused_s.p99;
         sum.refused_max_s = EL_MAX(sum.refused_max_s, over->refused_s.max);
@@ -154,29 +125,30 @@ static double kept_share(const struct summary *sum) {
     return sum->came_back ? (double)sum->let_in / (double)sum->came_back : 0;
 }
 
-static void tell(enum place place, enum size size, const struct summary *sum) {
-    printf("%-6s %-11s peak %7.1f/s   overload %7.1f/s = %.1f %%   %llu times 429: p50 %.2f ms, p99 %.2f ms, "
+static void tell(enum place place, enum request_size size, const struct summary *sum) {
+    printf("%-6s %-11s peak %7.1f/s   overload %7.1f/s, %.1f %% of the peak's tokens   %llu times 429: p50 "
+           "%.2f ms, p99 %.2f ms, "
            "max "
            "%.2f ms   %llu came back when told, %.1f %% let in   %llu errors, %llu wrong, %llu unsent\n",
-           place_names[place], size_names[size], sum->peak, sum->goodput, sum->of_peak * 100, sum->refused,
-           sum->refused_p50_s * 1e3, sum->refused_p99_s * 1e3, sum->refused_max_s * 1e3, sum->came_back,
-           kept_share(sum) * 100, sum->errors, sum->wrong, sum->unsent);
+           place_names[place], request_size_names[size], sum->peak, sum->goodput, sum->of_peak * 100,
+           sum->refused, sum->refused_p50_s * 1e3, sum->refused_p99_s * 1e3, sum->refused_max_s * 1e3,
+           sum->came_back, kept_share(sum) * 100, sum->errors, sum->wrong, sum->unsent);
 }
 
-static void tell_json(enum size size, const struct summary *sum) {
+static void tell_json(enum request_size size, const struct summary *sum) {
     printf(
         "%s\"%s\":{\"peak\":%.1f,\"goodput\":%.1f,\"of_peak\":%.4f,\"refused\":%llu,\"refused_p50_ms\":%.3f,"
         "\"refused_p99_ms\":%.3f,\"refused_max_ms\":%.3f,\"came_back\":%llu,\"let_in\":%.4f,\"errors\":%llu,"
         "\"wrong\":%llu,\"unsent\":%llu}",
-        size ? "," : "", size_names[size], sum->peak, sum->goodput, sum->of_peak, sum->refused,
+        size ? "," : "", request_size_names[size], sum->peak, sum->goodput, sum->of_peak, sum->refused,
         sum->refused_p50_s * 1e3, sum->refused_p99_s * 1e3, sum->refused_max_s * 1e3, sum->came_back,
         kept_share(sum), sum->errors, sum->wrong, sum->unsent);
 }
 
 static void tell_all(const struct bench *bench) {
-    struct summary sums[PLACES][SIZES];
+    struct summary sums[PLACES][REQUEST_SIZES];
     for (enum place place = 0; place < PLACES; place++)
-        for (enum size size = 0; size < SIZES; size++) {
+        for (enum request_size size = 0; size < REQUEST_SIZES; size++) {
             sums[place][size] =
                 summarise(bench->peak[place][size], bench->overload[place][size], bench->rounds);
             tell(place, size, &sums[place][size]);
@@ -186,7 +158,7 @@ static void tell_all(const struct bench *bench) {
            bench->precision, FACTOR, queue_tokens);
     for (enum place place = 0; place < PLACES; place++) {
         printf(",\"%s\":{", place_names[place]);
-        for (enum size size = 0; size < SIZES; size++)
+        for (enum request_size size = 0; size < REQUEST_SIZES; size++)
             tell_json(size, &sums[place][size]);
         printf("}");
     }
@@ -206,11 +178,8 @@ static int run(struct bench *bench) {
 }
 
 static void finish(struct bench *bench) {
-    for (enum size size = 0; size < SIZES; size++)
-        for (size_t i = 0; i < bench->requests[size].count; i++) {
-            el_str_done(&bench->requests[size].text[i]);
-            el_str_done(&bench->requests[size].expected[i]);
-        }
+    for (enum request_size size = 0; size < REQUEST_SIZES; size++)
+        requests_done(&bench->requests[size]);
     sts_done(&bench->sts);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `make bench-serve`: what HTTP costs. The library embeds the 2,758 sentences of sts-test in this process; a
 // server on the same model is asked for the same sentences, one a request, by 1, 64 and 1,000 connections; in
-// turns, so that a noisy machine is noisy for all; one text at a time by the library too. Every answer's
-// vector is compared with the library's. The load generator runs on the same processors, and its time counts
-// against us.
+// turns, so that a noisy machine is noisy for all. Every answer's vector is compared with the library's. The
+// load generator runs on the same processors, and its time counts against us. (bench_latency compares one
+// client with the library's call.)
 //
 //     bench_serve MODEL_DIR STS_CSV [PRECISION [ROUNDS [SECONDS]]]
 //
@@ -18,7 +18,7 @@
 #include "served.h"
 #include "service/embed.h"
 
-enum { WAYS = 3, ROUNDS = 64, ONE_CALLS = 100000 };
+enum { WAYS = 3, ROUNDS = 64 };
 static const int connections[WAYS] = {1, 64, 1000};
 #define WARMUP_S 0.5
 
@@ -27,11 +27,8 @@ struct bench {
     struct sts sts;
     struct el_embedder *embedder;
     float *vectors; // [STS_SENTENCES][dim], the library's
-    size_t order[STS_SENTENCES];
-    struct load_request requests[STS_SENTENCES];
-    struct el_str text[2 * STS_SENTENCES]; // owns the requests' bytes
-    double library[ROUNDS];                // texts a second
-    double library_one_s[ROUNDS];          // seconds of one call with one text
+    struct request_set requests;
+    double library[ROUNDS]; // texts a second
     struct load_result http[WAYS][ROUNDS];
     double library_cpu_s,
         http_cpu_s[WAYS]; // processor seconds a text; of HTTP: the server's and the load generator's
@@ -46,14 +43,7 @@ static int prepare(struct bench *bench) {
     EL_TRY(el_embedder_open(bench->model, &options, &bench->embedder));
     const size_t dim = (size_t)el_embedder_dim(bench->embedder);
     EL_TRY(el_alloc(STS_SENTENCES, dim * sizeof(float), &bench->vectors));
-    EL_TRY(el_embed(bench->embedder, bench->sts.sentence, STS_SENTENCES, bench->vectors));
-    shuffle(bench->order, STS_SENTENCES);
-    for (size_t i = 0; i < STS_SENTENCES; i++) {
-        const size_t at = bench->order[i];
-        EL_TRY(make_request(&bench->sts.sentence[at], 1, bench->vectors + at * dim, dim, &bench->text[2 * i],
-                            &bench->text[2 * i + 1], &bench->requests[i]));
-    }
-    return 0;
+    return requests_of_size(bench->embedder, &bench->sts, ONE_SHORT, &bench->requests);
 }
 
 // ---- measuring ----
@@ -73,34 +63,18 @@ static int measure_library(struct bench *bench, int round) {
     return 0;
 }
 
-// One text at a time, in the order of the requests.
-static int measure_one_call(struct bench *bench, double *ret_seconds) {
-    static double seconds[ONE_CALLS];
-    size_t count = 0;
-    for (const uint64_t began = el_now_ns(); count < ONE_CALLS; count++) {
-        const uint64_t now = el_now_ns();
-        if ((double)(now - began) * 1e-9 >= bench->seconds) break;
-        EL_TRY(el_embed(bench->embedder, &bench->sts.sentence[bench->order[count % STS_SENTENCES]], 1,
-                        bench->vectors));
-        seconds[count] = (double)(el_now_ns() - now) * 1e-9;
-    }
-    *ret_seconds = median(seconds, count);
-    return 0;
-}
-
 static int measure_http(const struct bench *bench, int port, int count, struct load_result *ret_result) {
     const struct load_plan plan = {.port = port,
                                    .connections = count,
                                    .warmup_s = WARMUP_S,
                                    .seconds = bench->seconds,
-                                   .requests = bench->requests,
-                                   .request_count = STS_SENTENCES};
+                                   .requests = bench->requests.request,
+                                   .request_count = bench->requests.count};
     return load_run(&plan, ret_result);
 }
 
 static int measure_round(struct bench *bench, const struct served *server, int round) {
     EL_TRY(measure_library(bench, round));
-    EL_TRY(measure_one_call(bench, &bench->library_one_s[round]));
     for (int way = 0; way < WAYS; way++) {
         struct load_result *result = &bench->http[way][round];
         const double began = cpu_seconds(server->pid);
@@ -151,18 +125,8 @@ static struct summary summarise(const struct load_result *results, const double 
     return sum;
 }
 
-// Of one text at a time: how much longer HTTP takes, as a share of the library's call; the median of the
-// rounds.
-static double one_text_cost(const struct bench *bench) {
-    double cost[ROUNDS];
-    for (int i = 0; i < bench->rounds; i++)
-        cost[i] = bench->http[0][i].accepted_s.p50 / bench->library_one_s[i] - 1;
-    return median(cost, (size_t)bench->rounds);
-}
-
 struct summaries {
-    double library;         // texts a second
-    double one_s, one_cost; // of one text: the library's seconds, HTTP's share on top
+    double library; // texts a second
     struct summary http[WAYS];
 };
 
@@ -171,8 +135,8 @@ static void tell(const struct bench *bench, const struct summaries *sum) {
     el_embedder_info(bench->embedder, &info);
     printf("%s on %s, %d threads, %d rounds of %.0f s\n", info.precision, info.place.ops, info.threads,
            bench->rounds, bench->seconds);
-    printf("library          %7.0f texts/s   one text %.2f ms   %.0f us of processor a text\n", sum->library,
-           sum->one_s * 1e3, bench->library_cpu_s * 1e6);
+    printf("library          %7.0f texts/s   %.0f us of processor a text\n", sum->library,
+           bench->library_cpu_s * 1e6);
     for (int way = 0; way < WAYS; way++) {
         const struct summary *http = &sum->http[way];
         printf("%4d connections %7.0f texts/s   p50 %.2f ms   p99 %.2f ms   %.0f us   %.1f %% of the library "
@@ -181,7 +145,6 @@ static void tell(const struct bench *bench, const struct summaries *sum) {
                connections[way], http->rate, http->p50_s * 1e3, http->p99_s * 1e3,
                bench->http_cpu_s[way] * 1e6, http->ratio * 100, http->failed, http->wrong);
     }
-    printf("one text over HTTP takes %.1f %% longer than the library's call\n", sum->one_cost * 100);
 }
 
 static void tell_json(const struct bench *bench, const struct summaries *sum) {
@@ -198,17 +161,14 @@ static void tell_json(const struct bench *bench, const struct summaries *sum) {
                bench->library_cpu_s / bench->http_cpu_s[way], http->p50_s * 1e3, http->p99_s * 1e3,
                http->failed, http->wrong);
     }
-    printf("},\"one_text_ms\":{\"library\":%.3f,\"http\":%.3f,\"http_adds\":%.4f}}\n", sum->one_s * 1e3,
-           sum->http[0].p50_s * 1e3, sum->one_cost);
+    printf("}}\n");
 }
 
 static void tell_all(struct bench *bench) {
     struct summaries sum;
     for (int way = 0; way < WAYS; way++)
         sum.http[way] = summarise(bench->http[way], bench->library, bench->rounds);
-    sum.one_cost = one_text_cost(bench);
     sum.library = median(bench->library, (size_t)bench->rounds); // sorts: after all ratios
-    sum.one_s = median(bench->library_one_s, (size_t)bench->rounds);
     tell(bench, &sum);
     tell_json(bench, &sum);
 }
@@ -224,8 +184,7 @@ static int run(struct bench *bench) {
 }
 
 static void finish(struct bench *bench) {
-    for (size_t i = 0; i < EL_COUNT(bench->text); i++)
-        el_str_done(&bench->text[i]);
+    requests_done(&bench->requests);
     el_free(bench->vectors);
     el_embedder_close(bench->embedder);
     sts_done(&bench->sts);

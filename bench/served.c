@@ -16,7 +16,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/sort.h"
+#include "common/sts.h"
 #include "serve/vector_text.h"
+#include "service/embed.h"
 
 // ---- the process ----
 
@@ -114,22 +116,31 @@ static int put_expected(const float *vectors, size_t count, size_t dim, struct e
     return 0;
 }
 
-int make_request(const struct el_text *texts, size_t count, const float *vectors, size_t dim,
-                 struct el_str *text, struct el_str *expected, struct load_request *ret_request) {
+static int make_request(struct el_embedder *embedder, const struct el_text *texts, size_t each,
+                        const float *vectors, struct request_set *set, size_t at) {
+    struct el_str *bytes = &set->bytes[at], *answer = &set->answers[at];
     el_auto(el_str_done) struct el_str body = {0};
-    EL_TRY(put_input(texts, count, &body));
-    EL_TRY(put_expected(vectors, count, dim, expected));
+    EL_TRY(put_input(texts, each, &body));
+    EL_TRY(put_expected(vectors, each, (size_t)el_embedder_dim(embedder), answer));
     EL_TRY(
-        el_str_printf(text,
+        el_str_printf(bytes,
                       "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                       "Content-Length: %zu\r\n\r\n",
                       body.length));
-    EL_TRY(el_str_append(text, body.data, body.length));
-    *ret_request = (struct load_request){text->data, text->length, expected->data, expected->length};
+    EL_TRY(el_str_append(bytes, body.data, body.length));
+    set->request[at] = (struct load_request){bytes->data, bytes->length, answer->data, answer->length, 0};
+    set->texts[at] = texts;
+    for (size_t i = 0; i < each; i++) {
+        int64_t tokens = 0;
+        EL_TRY(el_embedder_count_tokens(embedder, &texts[i], &tokens));
+        set->request[at].tokens += tokens;
+    }
     return 0;
 }
 
-void shuffle(size_t *order, size_t count) {
+// Fills `order` with 0 to count - 1, mixed: the texts come short ones first and long ones last, and a
+// measurement that ends within them is to meet its like all the same.
+static void shuffle(size_t *order, size_t count) {
     uint64_t random = 1;
     for (size_t i = 0; i < count; i++) { // Fisher and Yates, from the inside out
         random = random * 6364136223846793005u + 1442695040888963407u; // Knuth, MMIX
@@ -137,6 +148,57 @@ void shuffle(size_t *order, size_t count) {
         order[i] = order[other];
         order[other] = i;
     }
+}
+
+static int fill_set(struct el_embedder *embedder, const struct el_text *texts, size_t each,
+                    const float *vectors, struct request_set *set) {
+    const size_t dim = (size_t)el_embedder_dim(embedder);
+    el_auto_free size_t *order = NULL;
+    EL_TRY(el_alloc(set->count, sizeof *order, &order));
+    EL_TRY(el_zalloc(set->count, sizeof *set->request, &set->request));
+    EL_TRY(el_zalloc(set->count, sizeof *set->texts, &set->texts));
+    EL_TRY(el_zalloc(set->count, sizeof *set->bytes, &set->bytes));
+    EL_TRY(el_zalloc(set->count, sizeof *set->answers, &set->answers));
+    shuffle(order, set->count);
+    for (size_t i = 0; i < set->count; i++) {
+        const size_t first = order[i] * each;
+        EL_TRY(make_request(embedder, texts + first, each, vectors + first * dim, set, i));
+    }
+    return 0;
+}
+
+int requests_make(struct el_embedder *embedder, const struct el_text *texts, size_t count, size_t each,
+                  struct request_set *ret_set) {
+    const size_t dim = (size_t)el_embedder_dim(embedder);
+    struct request_set set = {.count = count / each};
+    el_auto_free float *vectors = NULL;
+    EL_TRY(el_alloc(count, dim * sizeof *vectors, &vectors));
+    EL_TRY(el_embed(embedder, texts, count, vectors));
+    int status = fill_set(embedder, texts, each, vectors, &set);
+    if (status < 0)
+        requests_done(&set);
+    else
+        *ret_set = set;
+    return status;
+}
+
+void requests_done(struct request_set *set) {
+    for (size_t i = 0; set->answers && i < set->count; i++) {
+        el_str_done(&set->bytes[i]);
+        el_str_done(&set->answers[i]);
+    }
+    el_free(set->request);
+    el_free(set->texts);
+    el_free(set->bytes);
+    el_free(set->answers);
+}
+
+const char *const request_size_names[REQUEST_SIZES] = {"one_short", "one_long", "eight_short"};
+
+int requests_of_size(struct el_embedder *embedder, const struct sts *sts, enum request_size size,
+                     struct request_set *ret_set) {
+    if (size == ONE_LONG) return requests_make(embedder, sts->long_text, STS_LONG, 1, ret_set);
+    return requests_make(embedder, sts->sentence, STS_SENTENCES, size == ONE_SHORT ? 1 : 8, ret_set);
 }
 
 // ---- figures ----
@@ -148,4 +210,8 @@ double median(double *values, size_t count) {
 
 double rate_of(const struct load_result *result) {
     return (double)result->accepted / result->seconds;
+}
+
+double token_rate_of(const struct load_result *result) {
+    return (double)result->tokens / result->seconds;
 }

@@ -36,19 +36,34 @@ void raise_file_limit(void);
 // Processor seconds of this process, and of `pid` when it is not 0.
 double cpu_seconds(pid_t pid);
 
-// A request with `count` texts, whose vectors lie end to end in `vectors`. The bytes are put into *text (the
-// request) and *expected (what a right answer holds), which own them. EL_ENOMEM.
-int make_request(const struct el_text *texts, size_t count, const float *vectors, size_t dim,
-                 struct el_str *text, struct el_str *expected, struct load_request *ret_request);
+// Requests of one size, and what a right answer to each holds: the library's vectors.
+struct request_set {
+    size_t count;
+    struct load_request *request;   // [count], in mixed order, the same each time
+    const struct el_text **texts;   // [count][each], in the same order: the first text of each request
+    struct el_str *bytes, *answers; // [count], own the bytes
+};
 
-// Fills `order` with 0 to count - 1, mixed, the same each time: the set has its short sentences first and its
-// long ones last, and a measurement that ends within it is to meet its like all the same.
-void shuffle(size_t *order, size_t count);
+// Requests of `each` of the texts; computes the vectors. What is left over of `texts` stays out. EL_ENOMEM.
+int requests_make(struct el_embedder *embedder, const struct el_text *texts, size_t count, size_t each,
+                  struct request_set *ret_set);
+void requests_done(struct request_set *set);
+
+// One short text, one of about 170 tokens, eight short ones.
+enum request_size { ONE_SHORT, ONE_LONG, EIGHT_SHORT, REQUEST_SIZES };
+extern const char *const request_size_names[REQUEST_SIZES]; // as they stand in results
+
+struct sts;
+// The set of a size from sts-test.csv.
+int requests_of_size(struct el_embedder *embedder, const struct sts *sts, enum request_size size,
+                     struct request_set *ret_set);
 
 // The median; sorts `values`.
 double median(double *values, size_t count);
 
 // Answers a second with status 200.
 double rate_of(const struct load_result *result);
+// Their tokens a second: what was computed of use, whichever requests were let in.
+double token_rate_of(const struct load_result *result);
 
 #endif

@@ -27,23 +27,28 @@ static struct el_promise *promise_to(const struct el_exchange *exchange) {
     return exchange->peer ? &exchange->peer->promise : NULL;
 }
 
+static int is_loading(struct el_fault *fault) {
+    el_fault_set(fault, EL_FAULT_MODEL_LOADING, NULL, "the model is being loaded; try again in a second");
+    fault->retry_ms = LOADING_RETRY_MS;
+    return EL_EINVAL;
+}
+
 int el_embeddings_admit(struct el_exchange *exchange) {
     const struct el_roster *roster = &exchange->server->roster;
     struct el_fault *fault = &exchange->fault;
-    int status = EL_EINVAL;
+    int status = 0;
     int64_t retry_ms = 0;
     if (exchange->server->draining)
         return el_fault_set(fault, EL_FAULT_SHUTTING_DOWN, NULL, "this server is shutting down");
-    el_fault_set(fault, EL_FAULT_MODEL_LOADING, NULL, "the model is being loaded; try again in a second");
-    fault->retry_ms = LOADING_RETRY_MS;
-    for (size_t i = 0; i < roster->count && status < 0; i++) {
+    for (size_t i = 0; i < roster->count; i++) {
         struct el_embedder *embedder = atomic_load(&roster->models[i].embedder);
         if (!embedder) continue;
         status = el_embedder_admit(embedder, promise_to(exchange), &retry_ms);
-        if (status < 0) el_fault_from_status(fault, status, NULL);
-        fault->retry_ms = retry_ms;
+        if (status == 0) return 0;
     }
-    if (status == 0) fault->kind = EL_FAULT_NONE;
+    if (status == 0) return is_loading(fault); // none was asked
+    el_fault_from_status(fault, status, NULL);
+    fault->retry_ms = retry_ms;
     return status;
 }
 

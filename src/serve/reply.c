@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 
+enum { ENVELOPE_BYTES = 512 }; // most errors take fewer
+
 void el_reply_done(struct el_reply *reply) {
     el_str_done(&reply->body);
 }
@@ -19,6 +21,7 @@ void el_reply_fault(struct el_reply *reply, const struct el_fault *fault) {
     reply->status = el_fault_rows[fault->kind].status;
     reply->media_type = EL_MEDIA_JSON;
     reply->retry_ms = fault->retry_ms;
+    el_str_reserve(&reply->body, ENVELOPE_BYTES); // all at once; without memory the writing says so
     if (el_fault_write(fault, &reply->body) < 0) el_str_clear(&reply->body);
 }
 
