@@ -24,8 +24,8 @@ enum {
     EVENTS = 256,
     ANSWER_BYTES = 32768,
     TICK_MS = 1,
-    // On processors that compute it would measure its own wait for one; longer than the server's, so that it
-    // does not interrupt that.
+    // When it sends by the clock: beside threads that compute it would measure its own wait for a processor.
+    // Longer than the server's, so that it does not interrupt that.
     SLICE_NS = 400000,
 };
 
@@ -209,7 +209,7 @@ static int run(struct load *load) {
     const uint64_t end = began + (uint64_t)((load->plan->warmup_s + load->plan->seconds) * 1e9);
     const int wait_ms = load->plan->never_sleeps ? 0 : load->plan->rate > 0 ? TICK_MS : 100;
     uint64_t sent = 0;
-    el_thread_slice(SLICE_NS);
+    el_thread_slice(load->plan->rate > 0 ? SLICE_NS : 0);
     load->counted_from_ns = began + (uint64_t)(load->plan->warmup_s * 1e9);
     for (uint64_t now; (now = el_now_ns()) < end;) {
         EL_TRY(send_due(load, began, now, &sent));

@@ -16,9 +16,9 @@ int el_cpu_count(void);
 void el_thread_pin(int index);
 // The name that top and gdb show, 15 bytes.
 void el_thread_name(const char *name);
-// Asks for turns of `ns` (0.1 to 100 ms) of the processor for the calling thread: one that asks for shorter
-// turns than what runs gets it at once when it wakes, and no larger share of it. Linux from 6.12 on heeds
-// that; elsewhere, and on failure, nothing changes.
+// Asks for turns of `ns` (0.1 to 100 ms; 0: the usual) of the processor for the calling thread: one that asks
+// for shorter turns than what runs gets it at once when it wakes, and no larger share of it. Linux from 6.12
+// on heeds that; elsewhere, and on failure, nothing changes.
 void el_thread_slice(uint64_t ns);
 
 struct el_team;
