@@ -55,6 +55,7 @@ static void add_byte(struct el_siphash *hash, unsigned char byte) {
 }
 
 void el_siphash_add(struct el_siphash *hash, const void *bytes, size_t size) {
+    if (size == 0) return; // bytes may be NULL, which takes no offset
     const unsigned char *at = bytes, *const end = at + size;
     while (at < end && hash->length % 8)
         add_byte(hash, *at++);

@@ -27,7 +27,7 @@ struct el_siphash {
 int el_siphash_draw_key(struct el_siphash_key *ret_key);
 
 void el_siphash_init(struct el_siphash *hash, const struct el_siphash_key *key);
-void el_siphash_add(struct el_siphash *hash, const void *bytes, size_t size);
+void el_siphash_add(struct el_siphash *hash, const void *bytes, size_t size); // NULL where size is 0
 struct el_hash128 el_siphash_end(struct el_siphash *hash);
 
 static inline bool el_hash_equal(const struct el_hash128 *a, const struct el_hash128 *b) {

@@ -59,6 +59,7 @@ static void pieces_hash_as_the_whole(void **state) {
         for (size_t second = first; second <= sizeof message; second++) {
             el_siphash_init(&parts, &key);
             el_siphash_add(&parts, message, first);
+            el_siphash_add(&parts, NULL, 0);
             el_siphash_add(&parts, message + first, second - first);
             el_siphash_add(&parts, message + second, sizeof message - second);
             const struct el_hash128 result = el_siphash_end(&parts);
