@@ -30,7 +30,7 @@ struct note {
 struct log {
     uint64_t used, count, removed;
     bool full;
-    uint8_t bytes[LOG_SIZE];
+    _Alignas(struct note) uint8_t bytes[LOG_SIZE];
 };
 
 static struct log *notes;
