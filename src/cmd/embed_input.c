@@ -40,10 +40,12 @@ static int check_path(struct el_text_source *source, const char *path, bool *ino
 static int find_share(struct el_text_source *source, bool known) {
     const struct el_shard *shard = &source->shard;
     const int64_t next = shard->rank + 1;
-    if (shard->size > 1 && !known)
+    source->until = UINT64_MAX;
+    if (shard->size <= 1) return 0;
+    if (!known)
         return el_fail(EL_EINVAL, "standard input and pipes can't be shared among processes; name files");
     source->from = el_shard_start(shard, shard->rank, source->bytes_total);
-    source->until = next < shard->size ? el_shard_start(shard, next, source->bytes_total) : UINT64_MAX;
+    if (next < shard->size) source->until = el_shard_start(shard, next, source->bytes_total);
     return 0;
 }
 

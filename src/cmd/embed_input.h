@@ -19,9 +19,9 @@ struct el_text_source {
     size_t text_count;
     const char *const *paths; // "-" is standard input
     size_t path_count;
-    const char *field; // of JSON lines; NULL: the text is the line itself
-    bool whole;        // one text per file
-    struct el_shard shard;
+    const char *field;     // of JSON lines; NULL: the text is the line itself
+    bool whole;            // one text per file
+    struct el_shard shard; // of the texts; size 0 or 1: all of them
 
     uint64_t from, until; // texts that begin here, by the bytes of all files, are the share's
     uint64_t skipped;     // texts before those
