@@ -18,7 +18,7 @@
 #include "base/sort.h"
 #include "base/str.h"
 #include "base/thread.h"
-#include "cmd/chart.h"
+#include "cmd/bench/chart.h"
 #include "index/index.h"
 
 enum { BATCH = 8192, QUERIES = 21, TOP = 10, REMOVED_OF = 10, MOST_POINTS = 8, ID_SIZE = 32 };

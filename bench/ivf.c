@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
-#include "index/ivf.h"
+#include "vectors/ivf.h"
 
 struct bench {
     struct el_map rows_file, queries_file;

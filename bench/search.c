@@ -19,8 +19,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
-#include "index/codes.h"
 #include "ops/ops.h"
+#include "vectors/codes.h"
 
 enum { READ_TASKS = 256, PRODUCT_QUERIES = 1024, PRODUCT_ROWS = 96, PRODUCT_CALLS = 8 };
 

@@ -14,8 +14,8 @@
 
 #include "base/siphash.h"
 #include "eleanor/eleanor.h"
-#include "index/exact.h"
 #include "index/filter.h"
+#include "vectors/exact.h"
 
 struct el_documents;
 

@@ -4,7 +4,7 @@
 #ifndef EL_INDEX_FUSE_H
 #define EL_INDEX_FUSE_H
 
-#include "index/exact.h"
+#include "vectors/exact.h"
 
 struct el_ranking {
     const struct el_hit *hits; // [count], best first

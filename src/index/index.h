@@ -22,7 +22,7 @@
 #include "base/siphash.h"
 #include "base/thread.h"
 #include "eleanor/eleanor.h"
-#include "index/file.h"
+#include "vectors/file.h"
 
 enum { EL_INDEX_ID_SIZE = 4096 }; // bytes of a document's id, at most
 

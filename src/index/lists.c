@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "index/embedded.h"
 #include "index/folder.h"
-#include "index/searcher.h"
+#include "vectors/searcher.h"
 
 enum {
     LEAST_ROWS = 10000, // fewer are searched faster as they are

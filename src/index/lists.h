@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "index/index.h"
-#include "index/ivf.h"
+#include "vectors/ivf.h"
 
 struct el_embedded;
 struct el_vector_set;

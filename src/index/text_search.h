@@ -5,8 +5,8 @@
 #define EL_INDEX_TEXT_SEARCH_H
 
 #include "eleanor/eleanor.h"
-#include "index/exact.h"
 #include "index/sql.h"
+#include "vectors/exact.h"
 
 // The k best chunks that hold any word of the question, best first; larger scores are better, equal ones go
 // by who came first. `allowed` is a bit per row, or NULL: all. Words are at most EL_TEXT_WORDS different

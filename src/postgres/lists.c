@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "index/score.h"
 #include "postgres/filter.h"
 #include "postgres/query.h"
 #include "postgres/wire.h"
+#include "vectors/score.h"
 
 // Candidates beyond k: products in fp32 may order rows otherwise that lie close together.
 enum { SPARE = 16 };

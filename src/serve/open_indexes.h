@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-#include "index/searcher.h"
 #include "service/search.h"
+#include "vectors/searcher.h"
 
 struct el_open_index;
 struct el_open_indexes {

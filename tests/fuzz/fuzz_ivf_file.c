@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "index/ivf.h"
+#include "vectors/ivf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

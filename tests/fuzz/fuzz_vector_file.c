@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "index/file.h"
+#include "vectors/file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "index/ivf.h"
 #include "torture.h"
+#include "vectors/ivf.h"
 
 enum { ROWS = 400, DIM = 12, QUERIES = 20, K = 5, LISTS = 8, PROBES = 3 };
 

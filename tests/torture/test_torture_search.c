@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "index/codes.h"
 #include "torture.h"
+#include "vectors/codes.h"
 
 enum { ROWS = 300, DIM = 24, QUERIES = 40, K = 5 };
 

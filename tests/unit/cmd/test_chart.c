@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "cmd/chart.h"
+#include "cmd/bench/chart.h"
 
 // One line of two points, as text.
 static struct el_str draw(double x, double y, const char *title) {

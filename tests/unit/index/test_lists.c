@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "index/index.h"
-#include "vectors.h"
+#include "unit/vectors/vectors.h"
 
 enum { DIM = 8, ROWS = 12000, CHUNKS = 100, K = 10 };
 

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+// `eleanor index`: what is to be done, by the arguments; and all that needs no more than the index itself.
+#include "cmd/index/index.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cmd/cmd.h"
+#include "cmd/model.h"
+#include "serve/index_text.h"
+#include "store/store.h"
+
+enum { MOST_TOP = 10000, DEFAULT_MAX_FILE = 16 << 20, MOST_WORKERS = 64 };
+
+// ---- create ----
+
+// The name that is kept: the store's, or a folder's whole path.
+static int name_model(const char *given, char *ret_name) {
+    char *canonical el_auto_free = NULL;
+    char real[PATH_MAX];
+    EL_TRY(el_store_canonical(given, &canonical));
+    const bool is_path = strchr("./", *given) || (strchr(given, '/') && realpath(given, real));
+    const char *name = is_path && realpath(given, real) ? real : canonical;
+    if (strlen(name) >= EL_VECTOR_MODEL_SIZE)
+        return el_fail(EL_ETOOBIG, "the model's name has over %d bytes: %s", EL_VECTOR_MODEL_SIZE - 1, name);
+    memcpy(ret_name, name, strlen(name) + 1);
+    return 0;
+}
+
+// With --dim alone the index takes vectors; else it has a model, which says how many dimensions there are.
+static int find_facts(const struct el_config *config, const struct el_index_wish *wish,
+                      struct el_vector_facts *ret_facts) {
+    struct el_vector_facts facts = {.dim = (int)wish->dim, .metric = EL_METRIC_COSINE};
+    struct el_cmd_model model = {0};
+    if (wish->metric) EL_TRY(el_metric_parse(wish->metric, &facts.metric));
+    if (wish->kind) EL_TRY(el_index_kind_parse(wish->kind, &facts.kind));
+    facts.recall = (float)wish->recall;
+    if (wish->store && facts.kind != EL_INDEX_FLAT)
+        return el_fail(EL_EINVAL, "--kind %s: an index in a store elsewhere has that store's own",
+                       wish->kind);
+    if (wish->model || !wish->dim) {
+        if (config->model.count != 1) return el_fail(EL_EINVAL, "one --model, or --dim, is wanted");
+        EL_TRY(name_model(config->model.item[0], facts.model));
+        int status = el_cmd_model_open(config, facts.model, NULL, &model);
+        if (status == 0) facts.dim = el_embedder_dim(model.embedder);
+        el_cmd_model_close(&model);
+        if (status < 0) return status;
+        if (wish->dim && wish->dim != facts.dim)
+            return el_fail(EL_EINVAL, "--dim %" PRId64 ": %s makes vectors of %d dimensions", wish->dim,
+                           facts.model, facts.dim);
+    }
+    *ret_facts = facts;
+    return 0;
+}
+
+static int create(const struct el_config *config, const struct el_index_wish *wish) {
+    struct el_vector_facts facts;
+    EL_TRY(el_search_name_check(wish->name));
+    EL_TRY(find_facts(config, wish, &facts));
+    EL_TRY(el_search_create(wish->root, wish->name, wish->store, &facts));
+    if (wish->json)
+        printf("{\"name\":\"%s\",\"dim\":%d,\"metric\":\"%s\"}\n", wish->name, facts.dim,
+               el_metric_name(facts.metric));
+    else
+        printf("%s made: %d dimensions, %s%s%s\n", wish->name, facts.dim, el_metric_name(facts.metric),
+               *facts.model ? ", " : "", facts.model);
+    return 0;
+}
+
+// ---- what there is ----
+
+static void print_stats(const char *name, const struct el_index *index, const struct el_index_stats *stats) {
+    const struct el_vector_facts *facts = el_index_facts(index);
+    printf("%s: %" PRId64 " documents, %" PRId64 " chunks, %.1f MB; %d dimensions, %s, %s", name,
+           stats->documents, stats->chunks, (double)stats->bytes / 1e6, facts->dim,
+           el_metric_name(facts->metric), *facts->model ? facts->model : "no model");
+    if (!el_streq(el_index_store_name(index), "embedded")) printf("; at %s", el_index_place(index));
+    if (facts->kind == EL_INDEX_IVF) printf("; %d lists of %" PRId64 " vectors", stats->lists, stats->listed);
+    if (stats->dead) printf("; %" PRId64 " vectors to be freed by `compact`", stats->dead);
+    putchar('\n');
+}
+
+struct listing {
+    const struct el_index_wish *wish;
+    size_t count;
+};
+
+static int show(void *context, const char *name) {
+    struct listing *listing = context;
+    struct el_str out el_auto(el_str_done) = {0};
+    struct el_index *index = NULL;
+    struct el_index_stats stats;
+    EL_TRY(el_search_open(listing->wish->root, name, false, &index));
+    int status = el_index_stats(index, &stats);
+    if (status == 0 && listing->wish->json) {
+        status = el_index_put_stats(&out, name, el_index_store_name(index), el_index_facts(index), &stats);
+        if (status == 0) printf("%s%s", listing->count ? "," : "", out.data);
+    } else if (status == 0) {
+        print_stats(name, index, &stats);
+    }
+    listing->count++;
+    el_index_close(index);
+    return status;
+}
+
+// One that is damaged does not hide the others.
+static int show_or_tell(void *context, const char *name) {
+    if (show(context, name) < 0) fprintf(stderr, "eleanor index: %s\n", el_error_detail());
+    return 0;
+}
+
+static int list(const struct el_index_wish *wish) {
+    struct listing listing = {.wish = wish};
+    if (wish->json) printf("{\"indexes\":[");
+    EL_TRY(el_search_list(wish->root, show_or_tell, &listing));
+    if (wish->json)
+        printf("]}\n");
+    else if (!listing.count)
+        printf("there is no index in %s; `eleanor index create NAME` makes one\n", wish->root);
+    return 0;
+}
+
+static int stats(const struct el_index_wish *wish) {
+    struct listing listing = {.wish = wish};
+    EL_TRY(show(&listing, wish->name));
+    if (wish->json) putchar('\n');
+    return 0;
+}
+
+// ---- changes ----
+
+static int delete_documents(const struct el_index_wish *wish) {
+    struct el_index *index = NULL;
+    int64_t removed = 0;
+    EL_TRY(el_search_open(wish->root, wish->name, true, &index));
+    int status = el_index_remove(index, wish->ids, wish->id_count, &removed);
+    el_index_close(index);
+    if (status < 0) return status;
+    printf(wish->json ? "{\"name\":\"%s\",\"removed\":%" PRId64 "}\n" : "%s: %" PRId64 " documents removed\n",
+           wish->name, removed);
+    return 0;
+}
+
+static int delete_index(const struct el_index_wish *wish) {
+    EL_TRY(el_search_delete(wish->root, wish->name));
+    printf(wish->json ? "{\"name\":\"%s\",\"deleted\":true}\n" : "%s is deleted\n", wish->name);
+    return 0;
+}
+
+// `compact` and `verify`: work on an open index, then its figures.
+static int work_on(const struct el_index_wish *wish, bool writable, int (*work)(struct el_index *index)) {
+    struct el_index *index = NULL;
+    EL_TRY(el_search_open(wish->root, wish->name, writable, &index));
+    int status = work(index);
+    el_index_close(index);
+    return status < 0 ? el_fail_in(status, "index %s", wish->name) : stats(wish);
+}
+
+// ---- arguments ----
+
+static int check(const struct el_index_wish *wish) {
+    const bool adds = el_streq(wish->action, "add"), asks = el_streq(wish->action, "query");
+    if (!wish->name && !el_streq(wish->action, "list"))
+        return el_fail(EL_EINVAL, "`index %s` needs the NAME of an index", wish->action);
+    if ((adds || asks) && !wish->operand_count == !wish->vectors)
+        return el_fail(EL_EINVAL, adds ? "`index add` takes either files and folders, or --vectors"
+                                       : "`index query` takes either a question, or --vectors");
+    if (wish->lines && !(adds && wish->vectors))
+        return el_fail(EL_EINVAL, "--lines tells of the rows of `index add --vectors`");
+    if (wish->vectors && wish->mode != EL_QUERY_VECTOR)
+        return el_fail(EL_EINVAL, "--mode %s takes a question, not --vectors",
+                       el_query_mode_name(wish->mode));
+    if (!adds && wish->operand_count > (size_t)asks)
+        return el_fail(EL_EINVAL, "\"%s\" is too much", wish->operands[asks]);
+    return 0;
+}
+
+static int work(const struct el_config *config, const struct el_index_wish *wish, bool *ret_failed) {
+    const char *action = wish->action;
+    if (el_streq(action, "create")) return create(config, wish);
+    if (el_streq(action, "add"))
+        return wish->lines     ? el_index_add_lines(wish)
+               : wish->vectors ? el_index_add_vectors(wish)
+                               : el_index_add_files(config, wish, ret_failed);
+    if (el_streq(action, "merge")) return el_index_merge_parts(wish);
+    if (el_streq(action, "query")) return el_index_query(config, wish);
+    if (el_streq(action, "list")) return list(wish);
+    if (el_streq(action, "stats")) return stats(wish);
+    if (el_streq(action, "delete")) return wish->id_count ? delete_documents(wish) : delete_index(wish);
+    if (el_streq(action, "export")) return el_index_export(wish);
+    if (el_streq(action, "compact")) return work_on(wish, true, el_index_compact);
+    return work_on(wish, false, el_index_verify);
+}
+
+static int check_action(const char *action) {
+    static const char *const actions[] = {"create", "add",    "merge",   "query",  "list",
+                                          "stats",  "delete", "compact", "export", "verify"};
+    for (size_t i = 0; i < EL_COUNT(actions); i++)
+        if (el_streq(actions[i], action)) return 0;
+    const char *near = el_nearest(action, actions, EL_COUNT(actions));
+    return el_fail(EL_EINVAL, "\"%s\" can't be done with an index%s%s%s", action,
+                   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+// "md,txt" as patterns, packed files among them.
+static int add_ends(struct el_str *globs, const char *ends) {
+    static const char *const packings[] = {"", ".gz", ".xz", ".bz2", ".zst"};
+    while (*ends) {
+        const int length = (int)strcspn(ends, ",");
+        for (size_t i = 0; length && i < EL_COUNT(packings); i++)
+            EL_TRY(el_str_printf(globs, "*.%.*s%s\n", length, ends, packings[i]));
+        ends += length + (ends[length] == ',');
+    }
+    return 0;
+}
+
+static int parse_chunk_flag(struct el_index_wish *wish, const char *flag, const char *value) {
+    enum { MOST_TOKENS = 1 << 20 };
+    int status = 0;
+    if (el_streq(flag, "chunk")) {
+        wish->chunk_auto = el_streq(value, "auto");
+        if (!wish->chunk_auto) status = el_chunk_by_parse(value, &wish->chunk_by);
+    }
+    if (el_streq(flag, "chunk-tokens")) status = el_parse_i64(value, 1, MOST_TOKENS, &wish->chunk_tokens);
+    if (el_streq(flag, "chunk-overlap")) {
+        status = el_parse_i64(value, 0, MOST_TOKENS, &wish->chunk_overlap);
+        if (status == 0 && !wish->chunk_overlap) wish->chunk_overlap = EL_SEARCH_NO_OVERLAP;
+    }
+    return status;
+}
+
+static int parse_flag(struct el_index_wish *wish, const char *flag, const char *value) {
+    int status = 0;
+    if (el_streq(flag, "json")) wish->json = true;
+    if (el_streq(flag, "update")) wish->update = true;
+    if (el_streq(flag, "dry-run")) wish->dry_run = true;
+    if (el_streq(flag, "hidden")) wish->hidden = true;
+    if (el_streq(flag, "no-ignore")) wish->no_ignore = true;
+    if (el_streq(flag, "include")) status = el_str_printf(&wish->include, "%s\n", value);
+    if (el_streq(flag, "exclude")) status = el_str_printf(&wish->exclude, "%s\n", value);
+    if (el_streq(flag, "ext")) status = add_ends(&wish->include, value);
+    if (el_streq(flag, "workers")) status = el_parse_i64(value, 1, MOST_WORKERS, &wish->workers);
+    if (el_streq(flag, "metric")) wish->metric = value;
+    if (el_streq(flag, "kind")) wish->kind = value;
+    if (el_streq(flag, "recall")) status = el_parse_f64(value, 0, 1, &wish->recall);
+    if (el_streq(flag, "model")) wish->model = value;
+    if (el_streq(flag, "store")) wish->store = value;
+    if (el_streq(flag, "vectors")) wish->vectors = value;
+    if (el_streq(flag, "shard")) wish->shard = value;
+    if (el_streq(flag, "lines")) wish->lines = value;
+    if (el_streq(flag, "output")) wish->output = value;
+    if (el_streq(flag, "document")) wish->ids[wish->id_count++] = value;
+    if (el_streq(flag, "filter")) wish->filter = value;
+    if (el_streq(flag, "mode")) status = el_query_mode_parse(value, &wish->mode);
+    if (el_streq(flag, "dim")) status = el_parse_i64(value, 1, EL_VECTOR_MAX_DIM, &wish->dim);
+    if (el_streq(flag, "top")) status = el_parse_i64(value, 1, MOST_TOP, &wish->top);
+    if (el_streq(flag, "max-file")) status = el_parse_bytes(value, &wish->max_file);
+    if (el_starts_with(flag, "chunk")) status = parse_chunk_flag(wish, flag, value);
+    return status < 0 ? el_fail_in(status, "--%s", flag) : 0;
+}
+
+static int parse(struct el_args args, struct el_index_wish *wish) {
+    size_t count = 0;
+    while (args.argv[count])
+        count++;
+    EL_TRY(el_alloc(count + 1, sizeof *wish->operands, &wish->operands));
+    EL_TRY(el_alloc(count + 1, sizeof *wish->ids, &wish->ids));
+    for (const char *flag, *value; el_args_next(&args, &flag, &value) > 0;) {
+        if (flag)
+            EL_TRY(parse_flag(wish, flag, value));
+        else if (!wish->action)
+            wish->action = value;
+        else if (!wish->name)
+            wish->name = value;
+        else
+            wish->operands[wish->operand_count++] = value;
+    }
+    EL_TRY(check_action(wish->action));
+    return check(wish);
+}
+
+static int run(struct el_args *args) {
+    struct el_config config el_auto(el_config_done) = {0};
+    struct el_index_wish wish = {.max_file = DEFAULT_MAX_FILE, .chunk_auto = true};
+    bool failed = false;
+    int status = parse(*args, &wish);
+    if (status == 0) status = el_args_config(args, &config);
+    int code = status < 0 ? el_cmd_usage(args) : EL_EXIT_DONE;
+    if (code == EL_EXIT_DONE) {
+        status = el_store_beside("indexes", &wish.root);
+        if (status == 0) status = work(&config, &wish, &failed);
+        if (status < 0) code = el_cmd_failed(args);
+    }
+    el_free(wish.root);
+    el_free(wish.operands);
+    el_free(wish.ids);
+    el_str_done(&wish.include);
+    el_str_done(&wish.exclude);
+    return failed ? EL_EXIT_FAILED : code;
+}
+
+const struct el_verb el_verb_index = {
+    .name = "index",
+    .operands = "create|add|merge|query|list|stats|delete|compact|export|verify [NAME] [...]",
+    .summary = "search texts by meaning: indexes of files, and questions to them",
+    .details =
+        "index create NAME          an empty index, for a model's vectors or for those of --dim\n"
+        "index add NAME PATH...     files and folders: what is new or changed is embedded; each batch "
+        "stays,\n"
+        "                           so after an interruption the same command goes on\n"
+        "index add NAME --vectors FILE.npy   the rows of a float32 matrix, as documents FILE:ROW\n"
+        "                           with --lines FILE.jsonl the lines have their ids, texts and metadata\n"
+        "index merge NAME           joins the parts that the processes of a launcher have added\n"
+        "index query NAME \"TEXT\"    the nearest parts of files; with --vectors those of each row,\n"
+        "                           for which --device copies the index to GPUs, --index-bytes makes it "
+        "bytes\n"
+        "index list, index stats NAME, index delete NAME [--document ID]...\n"
+        "index compact NAME         frees the room of what was replaced or deleted; makes the lists of ivf "
+        "anew\n"
+        "index export NAME          -o BASE: BASE.npy and BASE.jsonl, which --vectors and --lines take back\n"
+        "index verify NAME          holds every vector against its checksum\n"
+        "\n"
+        "Indexes are under $ELEANOR_HOME/indexes, else $XDG_DATA_HOME/eleanor/indexes, else\n"
+        "~/.local/share/eleanor/indexes. One process writes to an index at a time, any number read.\n"
+        "Started by Open MPI, Slurm or another that sets PMI_RANK, `add` takes its share of the documents\n"
+        "into a part of its own; in a Kubernetes Job give --shard /COMPLETIONS. Then `merge` joins the "
+        "parts.",
+    .flags =
+        (const struct el_flag[]){
+            {"metric", 0, "cosine|ip|l2", "what is near (default cosine)"},
+            {"dim", 0, "N", "create: dimensions, for vectors made elsewhere"},
+            {"kind", 0, "flat|ivf", "create: search all rows, or lists of near ones"},
+            {"recall", 0, "SHARE", "create, query: of the true neighbours that ivf finds (default 0.95)"},
+            {"store", 0, "URL", "create: keep it at postgres://USER@HOST/DATABASE"},
+            {"vectors", 0, "FILE", "add, query: take the rows of this NumPy file"},
+            {"update", 0, NULL, "add: remove what is gone from the PATHs"},
+            {"dry-run", 0, NULL, "add: only say what would be done"},
+            {"ext", 0, "LIST", "add: files whose names end so: md,txt"},
+            {"include", 0, "GLOB", "add: only such files; may be repeated"},
+            {"exclude", 0, "GLOB", "add: none of these; may be repeated"},
+            {"no-ignore", 0, NULL, "add: what .gitignore files leave out too"},
+            {"hidden", 0, NULL, "add: names that begin with a dot too"},
+            {"max-file", 0, "SIZE", "add: skip files over this (default 16MiB)"},
+            {"chunk", 0, "auto|paragraph|sentence|tokens|markdown|code",
+             "add: what files are cut by (default auto: their kind)"},
+            {"chunk-tokens", 0, "N", "add: tokens of a chunk, at most"},
+            {"chunk-overlap", 0, "N", "add: tokens that the next chunk repeats"},
+            {"workers", 0, "N", "add: threads that read files ahead"},
+            {"lines", 0, "FILE", "add: documents of the --vectors, JSON lines as of export"},
+            {"output", 'o', "BASE", "export: write BASE.npy and BASE.jsonl (default NAME)"},
+            {"shard", 0, "I/N", "add: take share I (from 0) of N; \"/N\": the launcher's"},
+            {"top", 'k', "N", "query: how many results (default 10)"},
+            {"mode", 0, "MODE", "query: by vector, text (words) or hybrid (both)"},
+            {"filter", 0, "JSON", "query: documents whose metadata pass it"},
+            {"document", 0, "ID", "delete: this document; may be repeated"},
+            {"json", 0, NULL, "print JSON"},
+            {0}},
+    .settings = (const char *const[]){"model", "device", "precision", "threads", "pin", "batch_tokens",
+                                      "streams", "index_bytes", "log_level", "log_format", NULL},
+    .min_operands = 1,
+    .max_operands = -1,
+    .run = run,
+};

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows parted into lists by the nearest centroid, of squared distance; ties go to the lower list.
+#ifndef EL_VECTORS_PARTITION_H
+#define EL_VECTORS_PARTITION_H
+
+#include <stdint.h>
+
+#include "base/thread.h"
+
+// Some rows of a matrix, each less an origin. All is borrowed.
+struct el_row_source {
+    const float *rows; // [...][dim]
+    int dim;
+    const float *origin;    // [dim]
+    const int64_t *numbers; // [count] of the rows; NULL: 0 .. count - 1
+    int64_t count;
+};
+
+static inline const float *el_source_row(const struct el_row_source *source, int64_t i) {
+    return source->rows + (source->numbers ? source->numbers[i] : i) * source->dim;
+}
+
+// The list of each row. The same for any number of threads. EL_ENOMEM.
+int el_partition_assign(const struct el_row_source *source, const float *centroids /* [lists][dim] */,
+                        int lists, struct el_team *team, int32_t *ret_lists /* [count] */);
+
+// Sorts by list: members of list l are order[starts[l]] .. order[starts[l + 1] - 1], in ascending order.
+void el_partition_group(const int32_t *list_of, int64_t count, int lists,
+                        int64_t *ret_starts /* [lists + 1] */, int64_t *ret_order /* [count] */);
+
+// -|c|^2 / 2 of each centroid: with these as biases, the largest product is that of the nearest.
+void el_partition_biases(const float *centroids, int lists, int dim, float *ret_biases);
+
+#endif

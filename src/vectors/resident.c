@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exact search on a device. Products of a chunk of queries with a part of the rows are one row per query; for
+// few queries each row is cut into segments, so that there are enough groups for top_k to fill a GPU. A
+// segment's candidates are complete if its last one cannot belong to the list: then nothing behind it can.
+#include "vectors/resident.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "ops/ops.h"
+#include "vectors/best.h"
+#include "vectors/blocks.h"
+#include "vectors/bound.h"
+#include "vectors/score.h"
+
+enum {
+    PART_ROWS = 1 << 16, // with MOST_QUERIES of them, scores take 64 MiB
+    MOST_QUERIES = 256,  // at a time
+    MOST_WANTED = 1024,  // of top_k
+    SPARE = 6,           // candidates more than k: what lies within rounding of the last
+    GROUPS = 64,         // of a top_k, at least, where a part can be cut into so many
+    LEAST_SEGMENT = 512, // rows
+};
+
+struct part {
+    struct el_linear *rows;
+    int64_t first, count;
+};
+
+struct el_resident {
+    struct el_device *device;
+    struct el_vector_set set;
+    struct el_bound bound;
+    double longest; // row
+    struct el_exec exec;
+    struct part *parts;
+    int part_count;
+    int64_t left_over;
+};
+
+// ---- open and close ----
+
+// Half of each row's square with the sign that a product takes it with; also finds the longest row.
+static void measure_rows(struct el_resident *resident, const struct part *part, float *ret_offsets) {
+    const struct el_vector_set *set = &resident->set;
+    for (int64_t i = 0; i < part->count; i++) {
+        const float *row = set->rows + (part->first + i) * set->dim;
+        const float square = el_exact_score(EL_METRIC_IP, row, row, set->dim);
+        resident->longest = fmax(resident->longest, el_bound_length(&resident->bound, square));
+        ret_offsets[i] = set->metric == EL_METRIC_L2 ? -square / 2 : 0;
+    }
+}
+
+static int open_part(struct el_resident *resident, const struct el_target *target, struct part *part) {
+    const struct el_vector_set *set = &resident->set;
+    el_auto_free float *offsets = NULL;
+    EL_TRY(el_alloc((size_t)part->count, sizeof *offsets, &offsets));
+    measure_rows(resident, part, offsets);
+    const struct el_tensor rows =
+        el_tensor_2d(EL_F32, (void *)(uintptr_t)(set->rows + part->first * set->dim), part->count, set->dim);
+    const struct el_tensor bias = el_tensor_1d(EL_F32, offsets, part->count);
+    return el_linear_open(target, &rows, &bias, &part->rows);
+}
+
+static int fill(struct el_resident *resident) {
+    struct el_target target;
+    const int64_t count = resident->set.count;
+    EL_TRY(el_target_init(resident->device, EL_PRECISION_FP32, &target));
+    EL_TRY(el_exec_open(&target, NULL, &resident->exec));
+    EL_TRY(el_zalloc((size_t)(count / PART_ROWS + 1), sizeof *resident->parts, &resident->parts));
+    for (int64_t first = 0; first < count; first += PART_ROWS) {
+        struct part *part = &resident->parts[resident->part_count++];
+        *part = (struct part){.first = first, .count = EL_MIN(count - first, PART_ROWS)};
+        EL_TRY(open_part(resident, &target, part));
+    }
+    return 0;
+}
+
+int el_resident_open(struct el_device *device, const struct el_vector_set *set,
+                     struct el_resident **ret_resident) {
+    struct el_resident *resident;
+    EL_TRY(el_search_check(set, NULL, 0, 1));
+    EL_TRY(el_zalloc(1, sizeof *resident, &resident));
+    resident->device = device;
+    resident->set = *set;
+    resident->bound = el_bound_init(set->metric, set->dim);
+    const int status = fill(resident);
+    if (status < 0) {
+        el_resident_close(resident);
+        return status;
+    }
+    *ret_resident = resident;
+    return 0;
+}
+
+void el_resident_close(struct el_resident *resident) {
+    if (!resident) return;
+    el_exec_close(&resident->exec);
+    for (int i = 0; i < resident->part_count; i++)
+        el_linear_close(resident->parts[i].rows);
+    el_free(resident->parts);
+    el_free(resident);
+}
+
+size_t el_resident_bytes(const struct el_resident *resident) {
+    size_t bytes = 0;
+    for (int i = 0; i < resident->part_count; i++)
+        bytes += el_linear_bytes(resident->parts[i].rows);
+    return bytes;
+}
+
+int64_t el_resident_left_over(const struct el_resident *resident) {
+    return resident->left_over;
+}
+
+// ---- one chunk of queries ----
+
+// What is known of one query's list.
+struct progress {
+    struct el_query_bound bound;
+    struct el_best best;
+    bool cut;    // a segment had more candidates than were taken,
+    float doubt; // whose products are not above this
+};
+
+struct chunk {
+    struct el_resident *resident;
+    const float *queries; // [count][dim]
+    int count, k;
+    int64_t wanted; // candidates of a segment
+    float *values;  // of one part: [count][segments][wanted]
+    int32_t *places;
+    struct progress *progress; // [count]
+};
+
+// Into how many segments the part's rows are cut.
+static int64_t segments_of(const struct chunk *chunk, const struct part *part) {
+    int64_t segments = 1;
+    while (segments * chunk->count < GROUPS && part->count % (2 * segments) == 0 &&
+           part->count / (2 * segments) >= LEAST_SEGMENT)
+        segments *= 2;
+    return segments;
+}
+
+// The candidates of one part, on the device and then here.
+static int find_candidates(struct chunk *chunk, const struct el_tensor *queries, const struct part *part,
+                           int64_t segments) {
+    struct el_exec *exec = &chunk->resident->exec;
+    const int64_t rows = chunk->count * segments;
+    struct el_tensor scores, values, places;
+    EL_TRY(el_exec_alloc(exec, EL_F32, chunk->count, part->count, &scores));
+    EL_TRY(el_exec_alloc(exec, EL_F32, rows, chunk->wanted, &values));
+    EL_TRY(el_exec_alloc(exec, EL_I32, rows, chunk->wanted, &places));
+    EL_TRY(exec->ops->linear(exec, queries, part->rows, EL_ACT_NONE, NULL, &scores));
+    const struct el_tensor cut = el_tensor_2d(EL_F32, scores.data, rows, part->count / segments);
+    EL_TRY(exec->ops->top_k(exec, &cut, &values, &places));
+    EL_TRY(el_exec_download(exec, &values, chunk->values));
+    return el_exec_download(exec, &places, chunk->places);
+}
+
+static float least_of(const struct chunk *chunk, const struct progress *progress) {
+    return el_bound_least(&chunk->resident->bound, &progress->bound, el_best_least(&progress->best),
+                          &(struct el_row_bound){.longest = chunk->resident->longest});
+}
+
+static void offer(const struct chunk *chunk, int query, int64_t row) {
+    const struct el_vector_set *set = &chunk->resident->set;
+    if (!el_is_allowed(set, row)) return;
+    const float score = el_exact_score(set->metric, chunk->queries + (int64_t)query * set->dim,
+                                       set->rows + row * set->dim, set->dim);
+    el_best_offer(&chunk->progress[query].best, (struct el_hit){row, score});
+}
+
+// Offers the candidates of a segment, best first, until none can belong to the list. The segment has `rows`
+// from `first` on.
+static void take_segment(const struct chunk *chunk, int query, const float *values, const int32_t *places,
+                         int64_t first, int64_t rows) {
+    struct progress *progress = &chunk->progress[query];
+    const int64_t count = EL_MIN(chunk->wanted, rows);
+    for (int64_t i = 0; i < count; i++) {
+        if (!el_reaches(values[i], least_of(chunk, progress))) return;
+        offer(chunk, query, first + places[i]);
+    }
+    if (count == rows) return;
+    const float last = isnan(values[count - 1]) ? INFINITY : values[count - 1];
+    progress->doubt = progress->cut ? fmaxf(progress->doubt, last) : last;
+    progress->cut = true;
+}
+
+static int search_part(struct chunk *chunk, const struct el_tensor *queries, const struct part *part) {
+    const int64_t segments = segments_of(chunk, part), rows = part->count / segments;
+    const struct el_exec_mark mark = el_exec_mark(&chunk->resident->exec);
+    const int status = find_candidates(chunk, queries, part, segments);
+    el_exec_release(&chunk->resident->exec, mark);
+    for (int query = 0; query < chunk->count && status == 0; query++)
+        for (int64_t s = 0; s < segments; s++) {
+            const int64_t at = (query * segments + s) * chunk->wanted;
+            take_segment(chunk, query, chunk->values + at, chunk->places + at, part->first + s * rows, rows);
+        }
+    return status;
+}
+
+static int open_chunk(struct chunk *chunk, struct el_arena *arena) {
+    const struct el_vector_set *set = &chunk->resident->set;
+    const size_t count = (size_t)chunk->count, kept = (size_t)EL_MIN(chunk->k, set->count);
+    const size_t candidates = (size_t)(EL_MAX(chunk->count, 2 * GROUPS) * chunk->wanted);
+    struct el_hit *hits;
+    EL_TRY(el_arena_alloc(arena, candidates, sizeof *chunk->values, &chunk->values));
+    EL_TRY(el_arena_alloc(arena, candidates, sizeof *chunk->places, &chunk->places));
+    EL_TRY(el_arena_alloc(arena, count, sizeof *chunk->progress, &chunk->progress));
+    EL_TRY(el_arena_alloc(arena, count * kept, sizeof *hits, &hits));
+    for (size_t i = 0; i < count; i++)
+        chunk->progress[i] = (struct progress){
+            .bound = el_bound_query(&chunk->resident->bound, chunk->queries + i * (size_t)set->dim),
+            .best = {.hits = hits + i * kept, .capacity = (int64_t)kept},
+        };
+    return 0;
+}
+
+static int search_parts(struct chunk *chunk) {
+    struct el_resident *resident = chunk->resident;
+    const struct el_tensor here =
+        el_tensor_2d(EL_F32, (void *)(uintptr_t)chunk->queries, chunk->count, resident->set.dim);
+    struct el_tensor queries;
+    if (resident->part_count == 0) return 0; // what is uploaded would be waited for by nobody
+    const struct el_exec_mark mark = el_exec_mark(&resident->exec);
+    int status = el_exec_upload(&resident->exec, &here, &queries);
+    for (int i = 0; i < resident->part_count && status == 0; i++)
+        status = search_part(chunk, &queries, &resident->parts[i]);
+    if (status < 0) el_exec_settle(&resident->exec, status);
+    el_exec_release(&resident->exec, mark);
+    return status;
+}
+
+// The lists that are complete; the processor searches the others.
+static int tell(struct chunk *chunk, struct el_team *team, struct el_hit *hits) {
+    const struct el_vector_set *set = &chunk->resident->set;
+    for (int query = 0; query < chunk->count; query++, hits += chunk->k) {
+        struct progress *progress = &chunk->progress[query];
+        if (progress->cut && el_reaches(progress->doubt, least_of(chunk, progress))) {
+            chunk->resident->left_over++;
+            EL_TRY(el_search_exact(set, chunk->queries + (int64_t)query * set->dim, 1, chunk->k, team, hits));
+        } else {
+            el_best_list(&progress->best, chunk->k, hits);
+        }
+    }
+    return 0;
+}
+
+static int search_chunk(struct chunk *chunk, struct el_team *team, struct el_hit *hits) {
+    struct el_arena arena;
+    el_arena_init(&arena);
+    int status = open_chunk(chunk, &arena);
+    if (status == 0) status = search_parts(chunk);
+    if (status == 0) status = tell(chunk, team, hits);
+    el_arena_done(&arena);
+    return status;
+}
+
+int el_resident_search(struct el_resident *resident, const struct el_vector_set *set, const float *queries,
+                       int count, int k, struct el_team *team, struct el_hit *ret_hits) {
+    assert(set->count == resident->set.count && set->dim == resident->set.dim);
+    EL_TRY(el_search_check(set, queries, count, k));
+    resident->set = *set;
+    for (int first = 0; first < count; first += MOST_QUERIES) {
+        struct chunk chunk = {
+            .resident = resident,
+            .queries = queries + (int64_t)first * resident->set.dim,
+            .count = EL_MIN(count - first, MOST_QUERIES),
+            .k = k,
+            .wanted = EL_MIN((int64_t)k + SPARE, MOST_WANTED),
+        };
+        EL_TRY(search_chunk(&chunk, team, ret_hits + (int64_t)first * k));
+    }
+    return 0;
+}
