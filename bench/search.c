@@ -2,12 +2,13 @@
 // Our side of `make bench-search`: exact search on command, so that bench/search.py can take turns with the
 // peers. Rows and queries are files of floats, one vector after the other; rows are mapped, as an index's
 // are. Reads a command a line and answers with a line of JSON each:
-//     search BATCH K   seconds of one search for the first BATCH queries
-//     rows BATCH K     the rows that it finds
-//     encode           seconds that it takes to make bytes of the rows, and their memory; the next two need
-//     it bytes search BATCH K, bytes rows BATCH K     the same by those bytes read             GB/s at which
-//     all threads together read the rows, and do no more product          GFLOP/s of our products alone:
-//     1,024 queries, and rows that stay in the cache
+//     search BATCH K         seconds of one search for the first BATCH queries
+//     rows BATCH K           the rows that it finds
+//     encode                 seconds that it takes to make bytes of the rows, and their memory
+//     bytes search BATCH K   as search, by those bytes
+//     bytes rows BATCH K
+//     read                   GB/s at which all threads together read the rows, and do no more
+//     product                GFLOP/s of our products alone: 1,024 queries, rows that stay in the cache
 //
 //     bench_search ROWS QUERIES DIM [THREADS]
 #include <stdio.h>
@@ -15,38 +16,29 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/thread.h"
 #include "ops/ops.h"
+#include "searched.h"
 #include "vectors/codes.h"
 
 enum { READ_TASKS = 256, PRODUCT_QUERIES = 1024, PRODUCT_ROWS = 96, PRODUCT_CALLS = 8 };
 
 struct bench {
-    struct el_map rows_file, queries_file;
-    struct el_vector_set set;
+    struct searched searched;
     struct el_codes *codes;
-    const float *queries;
-    int query_count;
-    struct el_team *team;
 };
-
-static double seconds_since(uint64_t began) {
-    return (double)(el_now_ns() - began) * 1e-9;
-}
 
 // `with_codes`: the rows are looked at as bytes first.
 static int search(const struct bench *bench, bool with_codes, int batch, int k, bool print) {
     el_auto_free struct el_hit *hits = NULL;
-    struct el_vector_set set = bench->set;
+    struct el_vector_set set = bench->searched.set;
     if (with_codes) set.codes = bench->codes;
-    if (batch < 1 || batch > bench->query_count || k < 1)
-        return el_fail(EL_EINVAL, "a batch of %d of %d queries, k %d", batch, bench->query_count, k);
+    if (batch < 1 || batch > bench->searched.query_count || k < 1)
+        return el_fail(EL_EINVAL, "a batch of %d of %d queries, k %d", batch, bench->searched.query_count, k);
     EL_TRY(el_alloc((size_t)batch * (size_t)k, sizeof *hits, &hits));
     const uint64_t began = el_now_ns();
-    EL_TRY(el_search_exact(&set, bench->queries, batch, k, bench->team, hits));
+    EL_TRY(el_search_exact(&set, bench->searched.queries, batch, k, bench->searched.team, hits));
     printf("{\"seconds\":%.6f", seconds_since(began));
     for (int64_t i = 0; i < (int64_t)batch * k && print; i++)
         printf("%s%lld", i == 0 ? ",\"rows\":[" : ",", (long long)hits[i].row);
@@ -58,8 +50,8 @@ static int encode(struct bench *bench) {
     const uint64_t began = el_now_ns();
     el_codes_close(bench->codes);
     bench->codes = NULL;
-    EL_TRY(el_codes_open(bench->set.dim, &bench->codes));
-    EL_TRY(el_codes_append(bench->codes, &bench->set, bench->team));
+    EL_TRY(el_codes_open(bench->searched.set.dim, &bench->codes));
+    EL_TRY(el_codes_append(bench->codes, &bench->searched.set, bench->searched.team));
     printf("{\"seconds\":%.6f,\"bytes\":%zu}\n", seconds_since(began), el_codes_bytes(bench->codes));
     return 0;
 }
@@ -76,8 +68,8 @@ typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
 static void read_part(void *context, int task, int worker) {
     (void)worker;
     struct reading *reading = context;
-    const int64_t floats = reading->bench->set.count * reading->bench->set.dim;
-    const float *rows = reading->bench->set.rows;
+    const int64_t floats = reading->bench->searched.set.count * reading->bench->searched.set.dim;
+    const float *rows = reading->bench->searched.set.rows;
     vec sums[4] = {{0}};
     int64_t i = floats * task / READ_TASKS, end = floats * (task + 1) / READ_TASKS - 64;
     for (; i <= end; i += 64)
@@ -89,9 +81,9 @@ static void read_part(void *context, int task, int worker) {
 static int read_rows(const struct bench *bench) {
     struct reading reading = {.bench = bench};
     const uint64_t began = el_now_ns();
-    el_team_run(bench->team, READ_TASKS, read_part, &reading);
-    printf("{\"gb_per_s\":%.2f,\"sum\":%.0f}\n", (double)bench->rows_file.size * 1e-9 / seconds_since(began),
-           (double)reading.sums[0]);
+    el_team_run(bench->searched.team, READ_TASKS, read_part, &reading);
+    printf("{\"gb_per_s\":%.2f,\"sum\":%.0f}\n",
+           (double)bench->searched.rows_file.size * 1e-9 / seconds_since(began), (double)reading.sums[0]);
     return 0;
 }
 
@@ -113,10 +105,11 @@ static void multiply_part(void *context, int task, int worker) {
 }
 
 static int run_products(const struct bench *bench, struct products *products) {
-    const int threads = el_team_size(bench->team), tasks = 8 * threads;
+    const int threads = el_team_size(bench->searched.team), tasks = 8 * threads;
     const uint64_t began = el_now_ns();
-    el_team_run(bench->team, tasks, multiply_part, products);
-    const double work = 2.0 * tasks * PRODUCT_CALLS * PRODUCT_ROWS * PRODUCT_QUERIES * bench->set.dim;
+    el_team_run(bench->searched.team, tasks, multiply_part, products);
+    const double work =
+        2.0 * tasks * PRODUCT_CALLS * PRODUCT_ROWS * PRODUCT_QUERIES * bench->searched.set.dim;
     printf("{\"gflops\":%.1f}\n", work * 1e-9 / seconds_since(began));
     return products->status;
 }
@@ -125,15 +118,17 @@ static int multiply(const struct bench *bench) {
     struct el_tensor out[64];
     struct products products = {.out = out};
     el_auto_free float *values = NULL;
-    const int64_t threads = el_team_size(bench->team), outputs = PRODUCT_ROWS * PRODUCT_QUERIES;
-    if (bench->query_count < PRODUCT_QUERIES || bench->set.count < PRODUCT_ROWS || threads > 64)
+    const int64_t threads = el_team_size(bench->searched.team), outputs = PRODUCT_ROWS * PRODUCT_QUERIES;
+    if (bench->searched.query_count < PRODUCT_QUERIES || bench->searched.set.count < PRODUCT_ROWS ||
+        threads > 64)
         return el_fail(EL_EINVAL, "too few queries or rows, or too many threads, for that");
     EL_TRY(el_alloc((size_t)(threads * outputs), sizeof *values, &values));
     for (int64_t t = 0; t < threads; t++)
         out[t] = el_tensor_2d(EL_F32, values + t * outputs, PRODUCT_ROWS, PRODUCT_QUERIES);
-    const struct el_tensor queries =
-        el_tensor_2d(EL_F32, (void *)(uintptr_t)bench->queries, PRODUCT_QUERIES, bench->set.dim);
-    products.rows = el_tensor_2d(EL_F32, (void *)(uintptr_t)bench->set.rows, PRODUCT_ROWS, bench->set.dim);
+    const struct el_tensor queries = el_tensor_2d(EL_F32, (void *)(uintptr_t)bench->searched.queries,
+                                                  PRODUCT_QUERIES, bench->searched.set.dim);
+    products.rows = el_tensor_2d(EL_F32, (void *)(uintptr_t)bench->searched.set.rows, PRODUCT_ROWS,
+                                 bench->searched.set.dim);
     struct el_target target = {.precision = EL_PRECISION_FP32};
     EL_TRY(el_ops_find(NULL, &target.ops));
     EL_TRY(el_linear_open(&target, &queries, NULL, &products.queries));
@@ -145,7 +140,8 @@ static int multiply(const struct bench *bench) {
 
 // ---- commands ----
 
-static int obey(struct bench *bench, const char *line) {
+static int obey(void *context, const char *line) {
+    struct bench *bench = context;
     int batch, k;
     if (sscanf(line, "search %d %d", &batch, &k) == 2) return search(bench, false, batch, k, false);
     if (sscanf(line, "rows %d %d", &batch, &k) == 2) return search(bench, false, batch, k, true);
@@ -157,37 +153,16 @@ static int obey(struct bench *bench, const char *line) {
     return el_fail(EL_EINVAL, "commands are search BATCH K, rows BATCH K, read, product");
 }
 
-static int open_bench(int argc, char **argv, struct bench *bench) {
-    int64_t dim, threads = el_cpu_count();
-    if (argc < 4) return el_fail(EL_EINVAL, "usage: bench_search ROWS QUERIES DIM [THREADS]");
-    EL_TRY(el_parse_i64(argv[3], 1, 1 << 20, &dim));
-    if (argc > 4) EL_TRY(el_parse_i64(argv[4], 1, 1024, &threads));
-    EL_TRY(el_map_open(argv[1], &bench->rows_file));
-    EL_TRY(el_map_open(argv[2], &bench->queries_file));
-    const size_t bytes = (size_t)dim * sizeof(float);
-    bench->set = (struct el_vector_set){
-        .dim = (int)dim,
-        .metric = EL_METRIC_COSINE,
-        .count = (int64_t)(bench->rows_file.size / bytes),
-        .rows = (const void *)bench->rows_file.data,
-    };
-    bench->queries = (const void *)bench->queries_file.data;
-    bench->query_count = (int)(bench->queries_file.size / bytes);
-    return el_team_open((int)threads, false, &bench->team);
-}
-
 int main(int argc, char **argv) {
     struct bench bench = {0};
-    char line[100];
-    int status = open_bench(argc, argv, &bench);
-    if (status < 0) fprintf(stderr, "bench_search: %s\n", el_error_detail());
-    while (status == 0 && fgets(line, sizeof line, stdin)) {
-        if (obey(&bench, line) < 0) printf("{\"error\":\"%s\"}\n", el_error_detail());
-        fflush(stdout);
+    if (argc < 4 || argc > 5) {
+        fprintf(stderr, "usage: bench_search ROWS QUERIES DIM [THREADS]\n");
+        return 2;
     }
+    int status = searched_open(argv[1], argv[2], argv[3], argv[4], &bench.searched);
+    if (status < 0) fprintf(stderr, "bench_search: %s\n", el_error_detail());
+    if (status == 0) obey_lines(obey, &bench);
     el_codes_close(bench.codes);
-    el_team_close(bench.team);
-    el_map_close(&bench.rows_file);
-    el_map_close(&bench.queries_file);
+    searched_close(&bench.searched);
     return status < 0;
 }
