@@ -214,14 +214,14 @@ static int embed_and_put(struct adding *adding, struct el_embedder *embedder) {
     EL_TRY(cut_documents(adding, embedder));
     EL_TRY(el_alloc(adding->chunks.count, dim * sizeof *vectors, &vectors));
     EL_TRY(embed(embedder, document_prompts, adding->chunks.texts, adding->chunks.count, vectors));
-    const struct el_text *texts = adding->chunks.texts;
+    size_t first = 0; // chunk of the document
     for (size_t i = 0; i < adding->count; i++) {
         struct el_index_document *document = &adding->puts[i];
         document->id = adding->documents[i].id;
         document->metadata = adding->documents[i].metadata;
         document->hash = el_search_hash(adding->index, &adding->documents[i]);
-        document->texts = texts;
-        texts += document->chunks;
+        document->texts = document->chunks ? &adding->chunks.texts[first] : NULL;
+        first += (size_t)document->chunks;
     }
     return el_index_put(adding->index, adding->puts, adding->count, vectors);
 }

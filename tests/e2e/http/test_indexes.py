@@ -55,6 +55,12 @@ class Indexes(IndexesTest):
         self.assertEqual((stats["documents"], stats["chunks"], stats["dead"]), (4, 4, 1))
         self.assertIn(stats, self.done(self.server.ask("GET", "/v1/indexes"))["data"])
 
+    def test_a_text_of_nothing(self):
+        self.create()
+        added = self.add([{"id": "empty", "text": ""}])
+        self.assertEqual((added["documents"], added["chunks"]), (1, 0))
+        self.assertEqual(self.ask(text="a dog"), [])
+
     def test_vectors(self):
         self.create(dim=2, metric="l2")
         self.add([{"id": "a", "vector": [0, 1]}, {"id": "b", "vector": [2.5, 0], "text": "told"}])
