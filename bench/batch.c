@@ -185,6 +185,7 @@ static int measure_coalescing(struct submitting *all, int rounds, double seconds
 // One who wants one text embedded, and comes back when he is told to.
 struct client {
     struct submitter submitter; // first: text_done hands it out
+    struct el_promise promise;  // as a connection of the server keeps it
     uint64_t due_ns;
     bool flying, told;
 };
@@ -199,8 +200,9 @@ static int ask(struct client *client, size_t *text, struct overload *overload) {
     int64_t retry_ms = 0;
     const struct submitting *all = client->submitter.all;
     const struct el_embed_input input = {.text = all->sts->sentence[*text * STRIDE % STS_SENTENCES]};
+    const struct el_embed_options options = {.promise = &client->promise};
     client->submitter.began_ns = el_now_ns();
-    int status = el_embed_submit(all->embedder, &input, 1, NULL, text_done, &client->submitter,
+    int status = el_embed_submit(all->embedder, &input, 1, &options, text_done, &client->submitter,
                                  &client->submitter.request, &retry_ms);
     if (status < 0 && status != EL_EBUSY) return status;
     overload->refused += status == EL_EBUSY;
