@@ -86,12 +86,23 @@ static void close_converter(iconv_t *converter) {
     if (*converter != (iconv_t)-1) iconv_close(*converter);
 }
 
+// glibc's iconv lets codes beyond Unicode through, which are no UTF-8 to anybody else.
+static int repair_from(size_t before, struct el_str *text) {
+    struct el_str made el_auto(el_str_done) = {0};
+    const size_t size = text->length - before;
+    if (!size || el_utf8_valid(text->data + before, size) == size) return 0;
+    EL_TRY(el_utf8_repair(text->data + before, size, &made));
+    text->length = before;
+    return el_str_append(text, made.data, made.length);
+}
+
 // EL_EINVAL: iconv does not know the encoding. What is no code of it becomes U+FFFD.
 static int convert(const struct bytes *bytes, const char *encoding, struct el_str *text) {
     el_auto(close_converter) iconv_t converter = iconv_open("UTF-8", encoding);
     if (converter == (iconv_t)-1)
         return errno == EINVAL ? EL_EINVAL : el_fail(EL_ENOMEM, "no memory to convert from %s", encoding);
     char *in = (char *)(uintptr_t)bytes->data;
+    const size_t before = text->length;
     EL_TRY(el_str_reserve(text, bytes->size));
     for (size_t left = bytes->size; left;) {
         EL_TRY(el_str_reserve(text, left + 16));
@@ -107,7 +118,7 @@ static int convert(const struct bytes *bytes, const char *encoding, struct el_st
         left--;
     }
     text->data[text->length] = '\0';
-    return 0;
+    return repair_from(before, text);
 }
 
 static void free_detector(uchardet_t *detector) {

@@ -78,6 +78,14 @@ static void a_damaged_place_is_marked(void **state) {
     EXPECT("äöüäöüäöüäöüäöü \xff äöü", NULL, "äöüäöüäöüäöüäöü \xEF\xBF\xBD äöü", true);
 }
 
+// iconv would hand on the four bytes from F5, a code beyond Unicode.
+#define MARK "\xEF\xBF\xBD"
+static void codes_beyond_unicode_are_marked(void **state) {
+    (void)state;
+    EXPECT("li\xCD\x9Ft\x93\x90\xF5\x96\x8B\xA4o\n", NULL, "li\xCD\x9Ft" MARK MARK MARK MARK MARK MARK "o\n",
+           true);
+}
+
 static void what_is_no_text(void **state) {
     (void)state;
     REFUSE("\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
@@ -93,6 +101,7 @@ int main(void) {
         cmocka_unit_test(utf16_shows_by_its_zeros),
         cmocka_unit_test(old_encodings),
         cmocka_unit_test(a_damaged_place_is_marked),
+        cmocka_unit_test(codes_beyond_unicode_are_marked),
         cmocka_unit_test(what_is_no_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
