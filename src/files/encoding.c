@@ -117,6 +117,12 @@ static int convert(const struct bytes *bytes, const char *encoding, struct el_st
         in++;
         left--;
     }
+    // Vietnamese and Hebrew code pages hold a letter back until it is sure that no accent follows.
+    EL_TRY(el_str_reserve(text, 16));
+    char *out = text->data + text->length;
+    size_t room = text->capacity - text->length - 1;
+    iconv(converter, NULL, NULL, &out, &room);
+    text->length = (size_t)(out - text->data);
     text->data[text->length] = '\0';
     return repair_from(before, text);
 }

@@ -257,10 +257,11 @@ bool el_html_encoding(const char *bytes, size_t size, char ret_name[EL_HTML_ENCO
     if (!at) return false;
     at += strlen(key);
     at += at < end && (*at == '"' || *at == '\'');
-    while (at + length < end && (isalnum((unsigned char)at[length]) || strchr("-_.:", at[length])))
+    while (at + length < end && (isalnum((unsigned char)at[length]) || memchr("-_.:", at[length], 4)))
         length++;
     // Whoever could read the name reads single bytes, so it isn't UTF-16.
-    if (length == 0 || length >= EL_HTML_ENCODING || strncasecmp(at, "utf-", 4) == 0) return false;
+    if (length == 0 || length >= EL_HTML_ENCODING || (length >= 4 && strncasecmp(at, "utf-", 4) == 0))
+        return false;
     memcpy(ret_name, at, length);
     ret_name[length] = '\0';
     return true;

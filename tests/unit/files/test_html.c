@@ -73,6 +73,8 @@ static void signs(void **state) {
     assert_string_equal(name, "koi8-r");
     assert_false(el_html_encoding("<meta charset='utf-16'>", 23, name));
     assert_false(el_html_encoding("<meta charset='", 15, name));
+    assert_true(el_html_encoding("charset=utf-8", 10, name)); // not a byte beyond the tenth is looked at
+    assert_string_equal(name, "ut");
 }
 
 int main(void) {
