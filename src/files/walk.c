@@ -121,7 +121,6 @@ static int add_file(struct el_walk *walk, const FTSENT *entry) {
     struct el_file *file = &walk->files[walk->count];
     EL_TRY(el_strdup(entry->fts_path, &file->path));
     file->stamp = el_file_stamp(entry->fts_statp);
-    walk->bytes += file->stamp.size;
     walk->count++;
     return 0;
 }
@@ -203,12 +202,10 @@ static void sort_files(struct el_walk *walk) {
     size_t kept = 0;
     if (walk->count) qsort(walk->files, walk->count, sizeof *walk->files, by_path);
     for (size_t i = 0; i < walk->count; i++) {
-        if (kept && el_streq(walk->files[kept - 1].path, walk->files[i].path)) {
-            walk->bytes -= walk->files[i].stamp.size;
+        if (kept && el_streq(walk->files[kept - 1].path, walk->files[i].path))
             el_free(walk->files[i].path);
-        } else {
+        else
             walk->files[kept++] = walk->files[i];
-        }
     }
     walk->count = kept;
 }

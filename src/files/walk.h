@@ -26,7 +26,6 @@ struct el_walk_rules {
 struct el_walk {
     struct el_file *files; // by path, each once
     size_t count, capacity;
-    uint64_t bytes;
     char **roots; // [root_count], absolute
     size_t root_count;
     size_t hidden, ignored, excluded, links; // left out: names; a folder counts as one

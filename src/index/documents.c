@@ -309,6 +309,10 @@ int el_documents_put(struct el_documents *documents, const struct el_index_docum
     return 0;
 }
 
+static int fail_id(const struct el_documents *documents) {
+    return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->sql.path);
+}
+
 int el_documents_passage(struct el_documents *documents, int64_t row, struct el_passage *ret_passage) {
     sqlite3_stmt *statement;
     const struct el_sql_value value = el_sql_number(row);
@@ -320,7 +324,7 @@ int el_documents_passage(struct el_documents *documents, int64_t row, struct el_
                                        .metadata = (const char *)sqlite3_column_text(statement, 3),
                                        .text_length = (size_t)sqlite3_column_bytes(statement, 2)};
     if (ret_passage->id) return 1; // the statement is reset when it is used again
-    return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->sql.path);
+    return fail_id(documents);
 }
 
 int el_documents_each(struct el_documents *documents, const char *prefix,
@@ -329,7 +333,9 @@ int el_documents_each(struct el_documents *documents, const char *prefix,
     const struct el_sql_value value = el_sql_string(prefix);
     int status = start(documents, EACH, &value, 1, &statement);
     while (status > 0) {
-        EL_TRY(visit(context, (const char *)sqlite3_column_text(statement, 0)));
+        const char *id = (const char *)sqlite3_column_text(statement, 0);
+        if (!id) return fail_id(documents);
+        EL_TRY(visit(context, id));
         status = el_sql_step(&documents->sql, statement);
     }
     return status;
@@ -345,7 +351,7 @@ int el_documents_next(struct el_documents *documents, int64_t after, struct el_d
                                             .metadata = (const char *)sqlite3_column_text(statement, 2),
                                             .hash = hash_in(statement, 3)};
     if (ret_entry->id) return 1; // the statement is reset when it is used again
-    return el_fail(EL_ENOMEM, "%s: no memory for a document's id", documents->sql.path);
+    return fail_id(documents);
 }
 
 int el_documents_each_chunk(struct el_documents *documents, int64_t number,
@@ -357,6 +363,8 @@ int el_documents_each_chunk(struct el_documents *documents, int64_t number,
     while (status > 0) {
         const struct el_text text = {(const char *)sqlite3_column_text(statement, 1),
                                      (size_t)sqlite3_column_bytes(statement, 1)};
+        if (!text.data && sqlite3_column_type(statement, 1) != SQLITE_NULL)
+            return el_fail(EL_ENOMEM, "%s: no memory for a chunk's text", documents->sql.path);
         EL_TRY(visit(context, sqlite3_column_int64(statement, 0), text.data ? &text : NULL));
         status = el_sql_step(&documents->sql, statement);
     }

@@ -199,31 +199,13 @@ static int remove_all(struct el_index *index, const char *const *ids, size_t cou
 // ---- reading ----
 
 struct finding {
-    const char *id; // or a prefix
-    struct el_hash128 *ret_hash;
-    int (*visit)(void *context, const char *id);
-    void *context;
-};
-
-static int find_document(struct el_embedded *index, struct el_documents_state *state, void *context) {
-    const struct finding *finding = context;
-    (void)state;
-    return el_documents_find(index->documents, finding->id, finding->ret_hash);
-}
-
-static int find(struct el_index *index, const char *id, struct el_hash128 *ret_hash) {
-    struct finding finding = {.id = id, .ret_hash = ret_hash};
-    return el_embedded_transact(index, false, find_document, &finding);
-}
-
-struct finding_all {
     const struct el_index_document *documents;
     size_t count;
     struct el_index_known *known;
 };
 
 static int find_documents(struct el_embedded *index, struct el_documents_state *state, void *context) {
-    const struct finding_all *finding = context;
+    const struct finding *finding = context;
     (void)state;
     for (size_t i = 0; i < finding->count; i++) {
         struct el_index_known *known = &finding->known[i];
@@ -237,20 +219,26 @@ static int find_documents(struct el_embedded *index, struct el_documents_state *
 
 static int find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
                     struct el_index_known *inout_known) {
-    struct finding_all finding = {.documents = documents, .count = count, .known = inout_known};
+    struct finding finding = {.documents = documents, .count = count, .known = inout_known};
     return el_embedded_transact(index, false, find_documents, &finding);
 }
 
+struct visiting {
+    const char *prefix;
+    int (*visit)(void *context, const char *id);
+    void *context;
+};
+
 static int each_document(struct el_embedded *index, struct el_documents_state *state, void *context) {
-    const struct finding *finding = context;
+    const struct visiting *visiting = context;
     (void)state;
-    return el_documents_each(index->documents, finding->id, finding->visit, finding->context);
+    return el_documents_each(index->documents, visiting->prefix, visiting->visit, visiting->context);
 }
 
 static int each(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),
                 void *context) {
-    struct finding finding = {.id = prefix, .visit = visit, .context = context};
-    return el_embedded_transact(index, false, each_document, &finding);
+    struct visiting visiting = {prefix, visit, context};
+    return el_embedded_transact(index, false, each_document, &visiting);
 }
 
 static int count(struct el_embedded *index, struct el_documents_state *state, void *context) {
@@ -276,7 +264,6 @@ const struct el_index_store el_embedded_store = {
     .drop = drop_index,
     .put = put,
     .remove = remove_all,
-    .find = find,
     .find_all = find_all,
     .each = each,
     .read = el_embedded_read,

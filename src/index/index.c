@@ -189,26 +189,16 @@ int el_index_compact(struct el_index *index) {
 // ---- reading ----
 
 int el_index_find(struct el_index *index, const char *id, struct el_hash128 *ret_hash) {
-    lock(index);
-    return unlock(index, index->store->find(index, id, ret_hash));
-}
-
-static int find_one_by_one(struct el_index *index, const struct el_index_document *documents, size_t count,
-                           struct el_index_known *inout_known) {
-    for (size_t i = 0; i < count; i++) {
-        if (inout_known[i].is_there) continue;
-        const int found = index->store->find(index, documents[i].id, &inout_known[i].hash);
-        if (found < 0) return found;
-        inout_known[i].is_there = found;
-    }
-    return 0;
+    struct el_index_known known = {0};
+    EL_TRY(el_index_find_all(index, &(struct el_index_document){.id = id}, 1, &known));
+    if (known.is_there) *ret_hash = known.hash;
+    return known.is_there;
 }
 
 int el_index_find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
                       struct el_index_known *inout_known) {
     lock(index);
-    return unlock(index, index->store->find_all ? index->store->find_all(index, documents, count, inout_known)
-                                                : find_one_by_one(index, documents, count, inout_known));
+    return unlock(index, index->store->find_all(index, documents, count, inout_known));
 }
 
 void el_index_drop_known(const struct el_index *index, const struct el_index_known *known,

@@ -31,8 +31,6 @@ struct el_index_store {
     // As the functions of index.h.
     int (*put)(struct el_index *index, const struct el_index_batch *batch);
     int (*remove)(struct el_index *index, const char *const *ids, size_t count, int64_t *ret_removed);
-    int (*find)(struct el_index *index, const char *id, struct el_hash128 *ret_hash);
-    // May be NULL: then one find follows the other.
     int (*find_all)(struct el_index *index, const struct el_index_document *documents, size_t count,
                     struct el_index_known *inout_known);
     int (*each)(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),

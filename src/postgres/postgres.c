@@ -103,13 +103,6 @@ static int remove_all(struct el_index *index, const char *const *ids, size_t cou
     return el_pg_remove(&inside(index)->pg, ids, count, ret_removed);
 }
 
-static int find(struct el_index *index, const char *id, struct el_hash128 *ret_hash) {
-    struct el_index_known known = {0};
-    EL_TRY(el_pg_find(&inside(index)->pg, &id, 1, &known));
-    if (known.is_there) *ret_hash = known.hash;
-    return known.is_there;
-}
-
 static int find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
                     struct el_index_known *inout_known) {
     const char **ids el_auto_free = NULL;
@@ -184,7 +177,6 @@ const struct el_index_store el_postgres_store = {
     .drop = drop_index,
     .put = put,
     .remove = remove_all,
-    .find = find,
     .find_all = find_all,
     .each = each,
     .search = search,

@@ -71,7 +71,7 @@ static int find(struct el_open_indexes *indexes, const char *name, const struct 
     for (size_t i = 0; i < indexes->count; i++) {
         struct el_open_index *open = &indexes->open[i];
         if (!el_streq(open->name, name)) continue;
-        if (open->device == folder->st_dev && open->inode == folder->st_ino) return (int)i;
+        if (folder->st_ino && open->device == folder->st_dev && open->inode == folder->st_ino) return (int)i;
         close_at(indexes, i);
         break;
     }

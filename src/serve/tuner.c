@@ -75,6 +75,7 @@ static int tune_all(struct el_tuner *tuner) {
 static void *tuner_main(void *argument) {
     struct el_tuner *tuner = argument;
     el_thread_name("el-tuner");
+    el_thread_slice(0); // not the loop's, whose thread began this one
     for (int seconds = FIRST_REST_S;;) {
         bool working;
         const uint64_t before = count_requests(tuner, &working);

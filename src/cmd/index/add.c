@@ -267,12 +267,10 @@ static bool is_elsewhere(void *context, const char *path) {
 static void leave_to_others(const struct el_shard *shard, struct el_walk *walk) {
     size_t kept = 0;
     for (size_t i = 0; i < walk->count; i++) {
-        if (el_shard_has(shard, walk->files[i].path)) {
+        if (el_shard_has(shard, walk->files[i].path))
             walk->files[kept++] = walk->files[i];
-        } else {
-            walk->bytes -= walk->files[i].stamp.size;
+        else
             el_free(walk->files[i].path);
-        }
     }
     walk->count = kept;
 }

@@ -18,6 +18,7 @@ struct exporting {
     struct el_str vectors_path, lines_path;
     struct el_vector_sink vectors;
     FILE *lines;
+    bool has_lines; // a file was made of them
     struct el_str line;
     int64_t documents;
 };
@@ -31,6 +32,10 @@ static int put_texts(const struct el_index_document *document, struct el_str *li
     return el_str_putc(line, ']');
 }
 
+static int fail_lines(const struct exporting *exporting) {
+    return el_fail(EL_EIO, "can't write to %s: %s", exporting->lines_path.data, strerror(errno));
+}
+
 static int put_line(struct exporting *exporting, const struct el_index_document *document) {
     struct el_str *line = &exporting->line;
     el_str_clear(line);
@@ -40,8 +45,7 @@ static int put_line(struct exporting *exporting, const struct el_index_document 
     EL_TRY(el_str_puts(line, ",\"texts\":["));
     EL_TRY(put_texts(document, line));
     EL_TRY(el_str_puts(line, "}\n"));
-    if (fwrite(line->data, line->length, 1, exporting->lines) == 1) return 0;
-    return el_fail(EL_EIO, "can't write to %s: %s", exporting->lines_path.data, strerror(errno));
+    return fwrite(line->data, line->length, 1, exporting->lines) == 1 ? 0 : fail_lines(exporting);
 }
 
 static int put_page(struct exporting *exporting, const struct el_index_page *page) {
@@ -65,11 +69,8 @@ static int put_all(struct exporting *exporting) {
         el_index_page_done(&page);
         EL_TRY(status);
     }
-    EL_TRY(el_vector_sink_finish(&exporting->vectors));
-    FILE *lines = el_steal(exporting->lines);
-    return fclose(lines) == 0
-               ? 0
-               : el_fail(EL_EIO, "can't write to %s: %s", exporting->lines_path.data, strerror(errno));
+    if (fclose(el_steal(exporting->lines)) != 0) return fail_lines(exporting);
+    return el_vector_sink_finish(&exporting->vectors);
 }
 
 static int open_files(struct exporting *exporting, const char *base) {
@@ -77,6 +78,7 @@ static int open_files(struct exporting *exporting, const char *base) {
     EL_TRY(el_str_printf(&exporting->lines_path, "%s.jsonl", base));
     exporting->lines = fopen(exporting->lines_path.data, "wbe");
     if (!exporting->lines) return el_fail(EL_EIO, "%s: %s", exporting->lines_path.data, strerror(errno));
+    exporting->has_lines = true;
     return el_vector_sink_open(EL_VECTORS_NPY, exporting->vectors_path.data,
                                el_index_facts(exporting->index)->dim, &exporting->vectors);
 }
@@ -84,7 +86,7 @@ static int open_files(struct exporting *exporting, const char *base) {
 static void close_files(struct exporting *exporting, bool failed) {
     el_vector_sink_close(&exporting->vectors);
     if (exporting->lines) fclose(exporting->lines);
-    if (failed && exporting->lines_path.data) unlink(exporting->lines_path.data);
+    if (failed && exporting->has_lines) unlink(exporting->lines_path.data);
     el_str_done(&exporting->vectors_path);
     el_str_done(&exporting->lines_path);
     el_str_done(&exporting->line);

@@ -25,6 +25,7 @@ struct adding {
     size_t count;
     struct el_str vectors;
     struct el_arena arena; // of the batch: ids, texts, metadata
+    size_t line_bytes;     // of the batch
     int64_t added, unchanged;
 };
 
@@ -79,7 +80,7 @@ static int put_batch(struct adding *adding) {
     if (adding->count) EL_TRY(el_index_put(adding->target.index, adding->documents, adding->count, vectors));
     adding->added += (int64_t)adding->count;
     adding->unchanged += (int64_t)(count - adding->count);
-    adding->count = 0;
+    adding->count = adding->line_bytes = 0;
     el_str_clear(&adding->vectors);
     el_arena_reset(&adding->arena);
     return 0;
@@ -99,6 +100,7 @@ static int take_document(struct adding *adding, const struct el_text *line, cons
     struct el_index_document document = {0};
     struct el_text id;
     const json_t *metadata = json_object_get(root, "metadata");
+    const struct el_arena_mark mark = el_arena_mark(&adding->arena);
     const size_t at = adding->vectors.length, row_size = (size_t)adding->npy.columns * sizeof(float);
     if (!json_is_string(json_object_get(root, "id"))) return fail_line(adding, "a text \"id\" is wanted");
     EL_TRY(keep(adding, json_object_get(root, "id"), &id));
@@ -108,12 +110,16 @@ static int take_document(struct adding *adding, const struct el_text *line, cons
     EL_TRY(keep_texts(adding, json_object_get(root, "texts"), &document));
     const uint8_t *rows = adding->npy.data + (size_t)adding->row * row_size;
     adding->row += document.chunks;
-    if (!el_shard_has(&adding->target.shard, document.id)) return 0;
+    if (!el_shard_has(&adding->target.shard, document.id)) {
+        el_arena_release(&adding->arena, mark);
+        return 0;
+    }
     EL_TRY(el_str_append(&adding->vectors, rows, (size_t)document.chunks * row_size));
     EL_TRY(hash_document(adding, line, at, &document));
     adding->documents[adding->count++] = document;
-    const bool is_full = adding->count == BATCH_DOCUMENTS ||
-                         adding->vectors.length + el_arena_bytes(&adding->arena) >= BATCH_BYTES;
+    adding->line_bytes += line->length;
+    const bool is_full =
+        adding->count == BATCH_DOCUMENTS || adding->vectors.length + adding->line_bytes >= BATCH_BYTES;
     return is_full ? put_batch(adding) : 0;
 }
 
