@@ -4,7 +4,7 @@
 #define EL_CMD_MODEL_H
 
 #include "config/config.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "service/embed.h"
 
 struct el_cmd_model {

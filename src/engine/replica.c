@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "device/pool.h"
 #include "device/trace.h"
 #include "ops/ops.h"

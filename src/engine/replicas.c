@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 
 enum { MOST = EL_MANAGER_DEVICES + 1 };
 _Static_assert((int)MOST <= (int)EL_BATCH_GROUPS, "a group for each device and the reserve");

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 
 struct el_backend_info {
     const struct el_config *config;

@@ -4,7 +4,7 @@
 #define EL_SERVE_DEVICE_SETTINGS_H
 
 #include "config/config.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "eleanor/eleanor.h"
 
 enum { EL_DEVICE_WISHES = 32 };

@@ -6,7 +6,7 @@
 #define EL_SERVE_MONITOR_H
 
 #include "config/config.h"
-#include "device/sampler.h"
+#include "device/manager/sampler.h"
 
 struct el_monitor;
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "service/embed.h"
 
 struct el_model {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "device/pool.h"
 #include "model/bert.h"
 #include "ops/ops.h"

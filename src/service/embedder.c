@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 
 enum { STREAMS = 4 }; // batches in flight on a GPU
 

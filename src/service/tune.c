@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "service/embedder.h"
 
 enum {

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "vectors/exact.h"
 
 struct el_searcher_options {

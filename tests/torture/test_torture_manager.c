@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "topo/inventory.h"
 #include "torture.h"
 

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "cmd/bench/bench.h"
 #include "cmd/measure.h"
-#include "device/candidates.h"
+#include "device/manager/candidates.h"
 #include "serve/device_settings.h"
 
 enum { LEAST_MS = 200 }; // of each figure

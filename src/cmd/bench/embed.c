@@ -12,7 +12,7 @@
 #include "base/thread.h"
 #include "cmd/bench/bench.h"
 #include "commit.h" // made by the build: EL_COMMIT
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "format/hf_config.h"
 #include "model/bert.h"
 #include "topo/processors.h"

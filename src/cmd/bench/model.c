@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "cmd/bench/bench.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "serve/device_settings.h"
 #include "store/store.h"
 

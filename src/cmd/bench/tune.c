@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd/bench/bench.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "service/batch_size.h"
 #include "service/tuned.h"
 #include "store/store.h"

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "cmd/doctor/doctor.h"
 #include "cmd/measure.h"
-#include "device/candidates.h"
+#include "device/manager/candidates.h"
 #include "serve/device_settings.h"
 
 enum { LEAST_MS = 20 }; // of each figure that is measured

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd/doctor/doctor.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "format/hf_config.h"
 #include "model/bert.h"
 #include "ops/exec.h"

@@ -96,7 +96,7 @@ CUresult cuGetErrorName(CUresult result, const char **name) {
     case code:                            \
         *name = #code;                    \
         return CUDA_SUCCESS;
-#include "device/cuda_result.def"
+#include "device/cuda/result.def"
 #undef RESULT
     }
     return CUDA_ERROR_INVALID_VALUE;
@@ -109,7 +109,7 @@ CUresult cuGetErrorString(CUresult result, const char **text) {
     case code:                             \
         *text = words;                     \
         return CUDA_SUCCESS;
-#include "device/cuda_result.def"
+#include "device/cuda/result.def"
 #undef RESULT
     }
     return CUDA_ERROR_INVALID_VALUE;

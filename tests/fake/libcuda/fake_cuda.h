@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files of the fake libcuda.so.1 share. It implements src/device/cuda_api.def on the GPUs of a
+// What the files of the fake libcuda.so.1 share. It implements src/device/cuda/api.def on the GPUs of a
 // machine file (tests/fake/machine.h): device memory is host memory between guard pages, streams are queues
 // that run as late as CUDA allows, and kernels run as plain C (tests/fake/kernels_c). docs/cuda.md says what
 // it checks.
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "device/cuda_api.h"
+#include "device/cuda/api.h"
 #include "kernels/kernels.h"
 #include "launch.h"
 #include "machine.h"
@@ -22,12 +22,12 @@ enum { FAKE_MAX_ARGS = 16 };
 // The exported functions, by their names in the binary interface.
 #define EXPORT __attribute__((visibility("default")))
 #define CUDA(name, symbol, parameters) EXPORT CUresult symbol parameters;
-#include "device/cuda_api.def"
+#include "device/cuda/api.def"
 #undef CUDA
 
 enum fake_call {
 #define CUDA(name, symbol, parameters) CALL_##name,
-#include "device/cuda_api.def"
+#include "device/cuda/api.def"
 #undef CUDA
     CALL_COUNT
 };

@@ -8,7 +8,7 @@
 
 static const char *const names[CALL_COUNT] = {
 #define CUDA(name, symbol, parameters) #name,
-#include "device/cuda_api.def"
+#include "device/cuda/api.def"
 #undef CUDA
 };
 static _Atomic long calls[CALL_COUNT], launches[EL_KERNEL_COUNT][EL_STORE_COUNT];

@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "cuda_program.h"
-#include "device/cuda_api.h"
+#include "device/cuda/api.h"
 #include "fake/fake_run.h"
 
 static bool detail_has(const char *text) {

@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "cuda_program.h"
-#include "device/cuda_api.h"
+#include "device/cuda/api.h"
 #include "fake/fake_run.h"
 
 static int exit_code_of(const struct fake_run *run, int (*program)(void)) {

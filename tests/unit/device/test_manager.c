@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/thread.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "eleanor/status.h"
 
 static struct el_health health;

@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "device/device.h"
-#include "device/opencl_api.h"
+#include "device/opencl/api.h"
 #include "device/pool.h"
 
 enum { SKIPPED = 77 };

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "device/sampler.h"
+#include "device/manager/sampler.h"
 
 #define SECOND UINT64_C(1000000000)
 #define GB (UINT64_C(1) << 30)

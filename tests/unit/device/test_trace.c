@@ -21,7 +21,7 @@
 #include "base/thread.h"
 #include "common/late_backend.h"
 #include "device/executor.h"
-#include "device/manager.h"
+#include "device/manager/manager.h"
 #include "device/pool.h"
 #include "device/trace.h"
 

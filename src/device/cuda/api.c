@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding the CUDA driver, and what its results mean.
-#include "device/cuda_api.h"
+#include "device/cuda/api.h"
 
 #include "base/dl.h"
 #include "base/error.h"
@@ -8,7 +8,7 @@
 
 static const struct el_dl_symbol symbols[] = {
 #define CUDA(name, symbol, parameters) {#symbol, offsetof(struct el_cuda_api, name), false},
-#include "device/cuda_api.def"
+#include "device/cuda/api.def"
 #undef CUDA
 };
 
@@ -30,7 +30,7 @@ static int status_of(CUresult result) {
 #define RESULT(name, value, status, text) \
     case name:                            \
         return status;
-#include "device/cuda_result.def"
+#include "device/cuda/result.def"
 #undef RESULT
     }
     return EL_EIO; // a code that came after this was written: nothing is known of it

@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
-#include "device/candidates.h"
-#include "device/probe.h"
+#include "device/manager/candidates.h"
+#include "device/manager/probe.h"
 
 struct el_managed {
     struct el_candidate *candidate;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The OpenCL 1.2 back-end: any maker's GPU that has a driver for it, and processors through PoCL. Here are
 // its codes, opening and closing, and the vtable; opencl.h says where the rest is.
-#include "device/opencl.h"
+#include "device/opencl/opencl.h"
 #include "base/error.h"
 #include "base/mem.h"
 

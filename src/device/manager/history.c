@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A ring of cells, each numbered by the time that it is of: one whose number is too old is empty.
-#include "device/history.h"
+#include "device/manager/history.h"
 
 #include "base/mem.h"
 

@@ -4,7 +4,7 @@
 #ifndef EL_DEVICE_PROBE_H
 #define EL_DEVICE_PROBE_H
 
-#include "device/manager.h"
+#include "device/manager/manager.h"
 
 struct el_probe;
 

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "device/cuda.h"
+#include "device/cuda/cuda.h"
 
 enum { LOG_SIZE = 512 }; // bytes of the driver's complaint that fit in an error's detail
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files of the OpenCL back-end share: the list of devices (opencl_devices.c), memory behind
-// addresses (opencl_memory.c), programs (opencl_program.c), queues (opencl.c).
+// What the files of the OpenCL back-end share: the list of devices (devices.c), memory behind addresses
+// (memory.c), programs (program.c), queues (stream.c).
 #ifndef EL_DEVICE_OPENCL_H
 #define EL_DEVICE_OPENCL_H
 
 #include <pthread.h>
 
 #include "device/device.h"
-#include "device/opencl_api.h"
+#include "device/opencl/api.h"
 
 // ---- devices of all platforms ----
 
@@ -92,7 +92,7 @@ int el_opencl_program(const struct el_device *device, enum el_store store,
 bool el_opencl_has(const struct el_device *device, enum el_kernel kernel, enum el_store store);
 void el_opencl_programs_done(struct el_opencl *cl);
 
-// ---- the vtable's rows of opencl_stream.c: backend.h says what they do ----
+// ---- the vtable's rows of stream.c: backend.h says what they do ----
 
 int el_opencl_stream_open(struct el_device *device, struct el_stream *stream);
 void el_opencl_stream_close(struct el_stream *stream);

@@ -22,7 +22,7 @@ typedef struct CUuuid_st {
 
 typedef enum cudaError_enum {
 #define RESULT(name, value, status, text) name = (value),
-#include "device/cuda_result.def"
+#include "device/cuda/result.def"
 #undef RESULT
 } CUresult;
 
@@ -49,7 +49,7 @@ enum { CU_MEMHOSTALLOC_PORTABLE = 1 };
 
 struct el_cuda_api {
 #define CUDA(name, symbol, parameters) CUresult(*name) parameters;
-#include "device/cuda_api.def"
+#include "device/cuda/api.def"
 #undef CUDA
 };
 
@@ -57,7 +57,7 @@ struct el_cuda_api {
 // detail says which. Without any device it succeeds. Any thread, any number of times.
 int el_cuda_load(struct el_cuda_api *ret_api);
 
-// 0 for CUDA_SUCCESS; else the status of cuda_result.def, with a detail that names who ("cuda:0"), the call,
+// 0 for CUDA_SUCCESS; else the status of result.def, with a detail that names who ("cuda:0"), the call,
 // and the driver's name and text of the result.
 int el_cuda_check(const struct el_cuda_api *api, const char *who, const char *call, CUresult result);
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "device/cuda.h"
+#include "device/cuda/cuda.h"
 
 enum { MAX_ARGS = 16 }; // of a kernel
 

@@ -3,7 +3,7 @@
 #ifndef EL_DEVICE_CUDA_H
 #define EL_DEVICE_CUDA_H
 
-#include "device/cuda_api.h"
+#include "device/cuda/api.h"
 #include "device/device.h"
 
 struct el_cuda_device {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding devices: what each back-end offers, and what NVML knows beyond that.
-#include "device/candidates.h"
+#include "device/manager/candidates.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "device/device_list.h"
+#include "device/manager/device_list.h"
 #include "eleanor/status.h"
 
 static struct el_candidate *add(struct el_candidates *candidates, const char *kind, int index) {

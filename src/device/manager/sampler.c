@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures of a look, their histories, and the alerts on them.
-#include "device/sampler.h"
+#include "device/manager/sampler.h"
 
 #include "base/error.h"
 #include "base/mem.h"

@@ -3,7 +3,7 @@
 #ifndef EL_DEVICE_DEVICE_LIST_H
 #define EL_DEVICE_DEVICE_LIST_H
 
-#include "device/manager.h"
+#include "device/manager/manager.h"
 
 // One item of the list: "cuda:1", "cuda", "cpu=4".
 struct el_device_wish {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loading OpenCL, and the names of its codes.
-#include "device/opencl_api.h"
+#include "device/opencl/api.h"
 
 #include "base/dl.h"
 #include "base/error.h"
@@ -8,7 +8,7 @@
 
 static const struct el_dl_symbol symbols[] = {
 #define X(name, result, parameters) {#name, offsetof(struct el_opencl_api, name), false},
-#include "device/opencl_api.def"
+#include "device/opencl/api.def"
 #undef X
 };
 

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "device/opencl.h"
+#include "device/opencl/opencl.h"
 
 static const char *const store_option[EL_STORE_COUNT] = {
     [EL_STORE_F32] = "-DSTORE_F32",

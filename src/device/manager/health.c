@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "device/manager_parts.h"
+#include "device/manager/parts.h"
 #include "eleanor/status.h"
 
 enum { NS_PER_MS = 1000000 };

@@ -5,8 +5,8 @@
 #define EL_DEVICE_SAMPLER_H
 
 #include "base/str.h"
-#include "device/history.h"
-#include "device/manager.h"
+#include "device/manager/history.h"
+#include "device/manager/manager.h"
 
 enum el_figure { EL_FIGURE_MEMORY, EL_FIGURE_UTILIZATION, EL_FIGURE_TEMPERATURE, EL_FIGURE_POWER };
 enum { EL_FIGURE_COUNT = EL_FIGURE_POWER + 1 };

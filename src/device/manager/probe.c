@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread that runs canaries on one device.
-#include "device/probe.h"
+#include "device/manager/probe.h"
 
 #include <assert.h>
 #include <errno.h>

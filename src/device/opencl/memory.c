@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "device/opencl.h"
+#include "device/opencl/opencl.h"
 
 // ---- regions by address ----
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The manager: opens the devices that were chosen, and opens them again. Its answers about health are in
 // health.c.
-#include "device/manager_parts.h"
+#include "device/manager/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "device/device_list.h"
+#include "device/manager/device_list.h"
 #include "eleanor/status.h"
 
 enum { CLOSE_TIMEOUT_MS = 2000 };

@@ -128,7 +128,7 @@ enum {
 
 struct el_opencl_api {
 #define X(name, result, parameters) result(*name) parameters;
-#include "device/opencl_api.def"
+#include "device/opencl/api.def"
 #undef X
 };
 

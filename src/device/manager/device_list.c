@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads what --device says.
-#include "device/device_list.h"
+#include "device/manager/device_list.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CUDA back-end, by the driver API alone: what devices there are, opening one, its memory. Streams and
-// events are in cuda_stream.c, kernels in cuda_kernels.c. A device has a context of its own, not the
-// process's primary one, so that after an error that kills contexts it can be closed and opened again.
-#include "device/cuda.h"
+// events are in stream.c, kernels in kernels.c. A device has a context of its own, not the process's
+// primary one, so that after an error that kills contexts it can be closed and opened again.
+#include "device/cuda/cuda.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef EL_DEVICE_CANDIDATES_H
 #define EL_DEVICE_CANDIDATES_H
 
-#include "device/manager.h"
+#include "device/manager/manager.h"
 
 struct el_candidates {
     struct el_candidate all[EL_MANAGER_CANDIDATES];

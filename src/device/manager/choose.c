@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "device/candidates.h"
-#include "device/device_list.h"
+#include "device/manager/candidates.h"
+#include "device/manager/device_list.h"
 #include "eleanor/status.h"
 
 static const char *const default_preference[] = {"cuda", "opencl", "mps", "cpu", NULL};
