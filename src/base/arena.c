@@ -84,6 +84,32 @@ int el_arena_alloc(struct el_arena *arena, size_t count, size_t size, void *ret_
     return 0;
 }
 
+int el_arena_copy(struct el_arena *arena, const void *bytes, size_t size, void *ret_copy) {
+    char *copy;
+    EL_TRY(el_arena_alloc(arena, size, 1, &copy));
+    if (size) memcpy(copy, bytes, size);
+    memcpy(ret_copy, &copy, sizeof copy);
+    return 0;
+}
+
+int el_arena_strdup(struct el_arena *arena, const char *text, const char **ret_copy) {
+    return el_arena_strndup(arena, text, text ? strlen(text) : 0, ret_copy);
+}
+
+int el_arena_strndup(struct el_arena *arena, const char *text, size_t length, const char **ret_copy) {
+    char *copy = NULL;
+    size_t size;
+    if (text) {
+        if (!el_add_size(length, 1, &size))
+            return el_fail(EL_ENOMEM, "a text of %zu bytes does not fit", length);
+        EL_TRY(el_arena_alloc(arena, size, 1, &copy));
+        memcpy(copy, text, length);
+        copy[length] = '\0';
+    }
+    *ret_copy = copy;
+    return 0;
+}
+
 void el_arena_reset(struct el_arena *arena) {
     drop_blocks_until(arena, NULL);
     if (arena->spare) use_spare(arena);

@@ -19,6 +19,12 @@ void el_arena_done(struct el_arena *arena);
 // `count * size` bytes aligned to EL_CACHE_LINE, unset, that live until reset or done. EL_ENOMEM.
 int el_arena_alloc(struct el_arena *arena, size_t count, size_t size, void *ret_p);
 
+// The same, holding a copy of `bytes`, which may be NULL when there are none.
+int el_arena_copy(struct el_arena *arena, const void *bytes, size_t size, void *ret_copy);
+// A copy of a text with a NUL behind it; of NULL: NULL.
+int el_arena_strdup(struct el_arena *arena, const char *text, const char **ret_copy);
+int el_arena_strndup(struct el_arena *arena, const char *text, size_t length, const char **ret_copy);
+
 // Gives everything back but keeps the largest block, so that a warm arena does not call malloc.
 void el_arena_reset(struct el_arena *arena);
 

@@ -30,15 +30,6 @@ static int count(struct parsing *parsing, size_t conditions, size_t values) {
 
 // ---- keys ----
 
-static int copy(struct parsing *parsing, const char *bytes, size_t length, const char **ret_copy) {
-    char *copied;
-    EL_TRY(el_arena_alloc(parsing->arena, length + 1, 1, &copied));
-    memcpy(copied, bytes, length);
-    copied[length] = '\0';
-    *ret_copy = copied;
-    return 0;
-}
-
 // SQLite's paths have no way to write quotes, backslashes and control characters.
 static int check_key(const char *key) {
     for (const char *p = key; *p; p++)
@@ -61,7 +52,7 @@ static int split_key(struct parsing *parsing, const char *key, struct el_filter 
     EL_TRY(el_arena_alloc(parsing->arena, parts, sizeof *path, &path));
     for (size_t i = 0; i < parts; i++) {
         const size_t length = strcspn(key, ".");
-        EL_TRY(copy(parsing, key, length, &path[i]));
+        EL_TRY(el_arena_strndup(parsing->arena, key, length, &path[i]));
         key += length + 1;
     }
     filter->path = path;
@@ -90,7 +81,7 @@ static int parse_value(struct parsing *parsing, const char *key, const json_t *j
         if (strlen(json_string_value(json)) != json_string_length(json))
             return el_fail(EL_EINVAL, "filter: \"%.100s\" is compared with a string that holds a NUL", key);
         value.type = EL_FILTER_STRING;
-        EL_TRY(copy(parsing, json_string_value(json), json_string_length(json), &value.string));
+        EL_TRY(el_arena_strdup(parsing->arena, json_string_value(json), &value.string));
     }
     *ret_value = value;
     return 0;

@@ -3,8 +3,6 @@
 // both; an object's members, which it would yield too, are kept out.
 #include "index/filter_sql.h"
 
-#include <string.h>
-
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -18,12 +16,11 @@ static int put_parameter(struct el_filter_sql *sql, struct el_sql_value value) {
 // $."author"."name"
 static int put_path(const struct el_filter *filter, struct el_filter_sql *sql) {
     struct el_str path el_auto(el_str_done) = {0};
-    char *copy;
+    const char *copy;
     EL_TRY(el_str_putc(&path, '$'));
     for (size_t i = 0; i < filter->path_length; i++)
         EL_TRY(el_str_printf(&path, ".\"%s\"", filter->path[i]));
-    EL_TRY(el_arena_alloc(sql->arena, path.length, 1, &copy));
-    memcpy(copy, path.data, path.length);
+    EL_TRY(el_arena_copy(sql->arena, path.data, path.length, &copy));
     return put_parameter(sql, el_sql_text(copy, path.length));
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading documents one after another, with all that belongs to them, some at a time.
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -19,21 +18,6 @@ struct reading {
     struct el_str vectors, texts; // of the page; of the document: struct el_text
 };
 
-// As el_arena_alloc, with a copy of the bytes and a NUL.
-static int keep(struct el_arena *arena, const void *bytes, size_t size, void *ret_copy) {
-    char *copy;
-    EL_TRY(el_arena_alloc(arena, size + 1, 1, &copy));
-    if (size) memcpy(copy, bytes, size);
-    copy[size] = '\0';
-    memcpy(ret_copy, &copy, sizeof copy);
-    return 0;
-}
-
-static int keep_string(struct el_arena *arena, const char *text, const char **ret_copy) {
-    *ret_copy = NULL;
-    return text ? keep(arena, text, strlen(text), ret_copy) : 0;
-}
-
 static int keep_chunk(void *context, int64_t row, const struct el_text *text) {
     struct reading *reading = context;
     struct el_text copy = {0};
@@ -44,7 +28,7 @@ static int keep_chunk(void *context, int64_t row, const struct el_text *text) {
     EL_TRY(el_str_append(&reading->vectors, vector, dim * sizeof *vector));
     if (text) {
         copy.length = text->length;
-        EL_TRY(keep(&reading->page->arena, text->data, text->length, &copy.data));
+        EL_TRY(el_arena_strndup(&reading->page->arena, text->data, text->length, &copy.data));
     }
     reading->document.chunks++;
     return el_str_append(&reading->texts, &copy, sizeof copy);
@@ -54,10 +38,10 @@ static int keep_document(struct reading *reading, const struct el_document_entry
     struct el_arena *arena = &reading->page->arena;
     reading->document = (struct el_index_document){.hash = entry->hash};
     el_str_clear(&reading->texts);
-    EL_TRY(keep_string(arena, entry->id, &reading->document.id));
-    EL_TRY(keep_string(arena, entry->metadata, &reading->document.metadata));
+    EL_TRY(el_arena_strdup(arena, entry->id, &reading->document.id));
+    EL_TRY(el_arena_strdup(arena, entry->metadata, &reading->document.metadata));
     EL_TRY(el_documents_each_chunk(reading->index->documents, entry->number, keep_chunk, reading));
-    EL_TRY(keep(arena, reading->texts.data, reading->texts.length, &reading->document.texts));
+    EL_TRY(el_arena_copy(arena, reading->texts.data, reading->texts.length, &reading->document.texts));
     reading->page->documents[reading->page->count++] = reading->document;
     reading->page->last = entry->number;
     return 0;
@@ -76,7 +60,7 @@ static int read_page(struct el_embedded *index, struct el_documents_state *state
            (more = el_documents_next(index->documents, page->last, &entry)) > 0)
         EL_TRY(keep_document(reading, &entry));
     if (more < 0) return more;
-    return keep(&page->arena, reading->vectors.data, reading->vectors.length, &page->vectors);
+    return el_arena_copy(&page->arena, reading->vectors.data, reading->vectors.length, &page->vectors);
 }
 
 int el_embedded_read(struct el_index *index, struct el_index_page *page) {

@@ -2,7 +2,6 @@
 // A search: the nearest rows that count, by vectors, words or both, and what the documents say of them, in
 // one transaction.
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -15,17 +14,6 @@ struct searching {
     int64_t rows; // that count
 };
 
-static int keep_text(struct el_arena *arena, const char *text, size_t length, const char **ret_text) {
-    char *copy;
-    *ret_text = NULL;
-    if (!text) return 0;
-    EL_TRY(el_arena_alloc(arena, length + 1, 1, &copy));
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    *ret_text = copy;
-    return 0;
-}
-
 // What the documents say of a hit.
 static int tell(struct el_embedded *index, const struct el_hit *hit, struct el_index_answer *answer) {
     struct el_passage passage;
@@ -37,10 +25,9 @@ static int tell(struct el_embedded *index, const struct el_hit *hit, struct el_i
                        hit->row);
     *told =
         (struct el_index_hit){.score = hit->score, .part = passage.part, .text_length = passage.text_length};
-    EL_TRY(keep_text(&answer->arena, passage.id, strlen(passage.id), &told->id));
-    EL_TRY(keep_text(&answer->arena, passage.text, passage.text_length, &told->text));
-    EL_TRY(keep_text(&answer->arena, passage.metadata, passage.metadata ? strlen(passage.metadata) : 0,
-                     &told->metadata));
+    EL_TRY(el_arena_strdup(&answer->arena, passage.id, &told->id));
+    EL_TRY(el_arena_strndup(&answer->arena, passage.text, passage.text_length, &told->text));
+    EL_TRY(el_arena_strdup(&answer->arena, passage.metadata, &told->metadata));
     answer->count++;
     return 0;
 }

@@ -21,15 +21,9 @@ struct searching {
 
 static int keep_text(struct el_arena *arena, const struct el_pg_hit *hit, enum el_pg_column column,
                      const char **ret_text) {
-    char *copy;
-    *ret_text = NULL;
-    if (PQgetisnull(hit->result, hit->row, column)) return 0;
-    const size_t size =
-        (size_t)PQgetlength(hit->result, hit->row, column) + 1; // libpq puts a NUL behind each
-    EL_TRY(el_arena_alloc(arena, size, 1, &copy));
-    memcpy(copy, PQgetvalue(hit->result, hit->row, column), size);
-    *ret_text = copy;
-    return 0;
+    const bool is_null = PQgetisnull(hit->result, hit->row, column);
+    return el_arena_strndup(arena, is_null ? NULL : PQgetvalue(hit->result, hit->row, column),
+                            (size_t)PQgetlength(hit->result, hit->row, column), ret_text);
 }
 
 static int tell(const struct el_pg_hit *hit, float score, struct el_index_answer *answer) {

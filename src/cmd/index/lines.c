@@ -34,11 +34,9 @@ static int fail_line(const struct adding *adding, const char *what) {
 }
 
 static int keep(struct adding *adding, const json_t *string, struct el_text *ret_text) {
-    char *copy;
-    const size_t length = json_string_length(string);
-    EL_TRY(el_arena_alloc(&adding->arena, length + 1, 1, &copy));
-    memcpy(copy, json_string_value(string), length + 1);
-    *ret_text = (struct el_text){copy, length};
+    struct el_text text = {.length = json_string_length(string)};
+    EL_TRY(el_arena_strndup(&adding->arena, json_string_value(string), text.length, &text.data));
+    *ret_text = text;
     return 0;
 }
 

@@ -84,6 +84,25 @@ static void arena_gives_back(void **state) {
     el_arena_done(&arena);
 }
 
+static void arena_copies(void **state) {
+    (void)state;
+    struct el_arena arena;
+    const char *text = "untouched", *bytes;
+    el_arena_init(&arena);
+    assert_int_equal(el_arena_strndup(&arena, "abc", SIZE_MAX, &text), EL_ENOMEM);
+    assert_string_equal(text, "untouched");
+    assert_int_equal(el_arena_strndup(&arena, "abc", 2, &text), 0);
+    assert_string_equal(text, "ab");
+    assert_int_equal(el_arena_strdup(&arena, "", &text), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(el_arena_strdup(&arena, NULL, &text), 0);
+    assert_null(text);
+    assert_int_equal(el_arena_copy(&arena, "a\0b", 3, &bytes), 0);
+    assert_memory_equal(bytes, "a\0b", 3);
+    assert_int_equal(el_arena_copy(&arena, NULL, 0, &bytes), 0);
+    el_arena_done(&arena);
+}
+
 static void errors_gain_context(void **state) {
     (void)state;
     assert_int_equal(el_fail(EL_EIO, "disk %d", 3), EL_EIO);
@@ -243,6 +262,7 @@ int main(void) {
         cmocka_unit_test(lists_grow_by_doubling),
         cmocka_unit_test(numbers_are_sorted),
         cmocka_unit_test(arena_gives_back),
+        cmocka_unit_test(arena_copies),
         cmocka_unit_test(errors_gain_context),
         cmocka_unit_test(numbers_parse_whole),
         cmocka_unit_test(json_text_is_escaped),
