@@ -20,7 +20,7 @@ static int fail_errno(const char *doing, const char *path) {
     return el_fail(status, "cannot %s %s: %s", doing, path, strerror(errno));
 }
 
-static void close_p(int *fd) {
+void el_fd_close(int *fd) {
     if (*fd >= 0) close(*fd);
 }
 
@@ -39,7 +39,7 @@ static int open_regular(const char *path, int *ret_fd, size_t *ret_size) {
 }
 
 int el_map_open(const char *path, struct el_map *ret_map) {
-    el_auto(close_p) int fd = -1;
+    el_auto(el_fd_close) int fd = -1;
     size_t size = 0;
     int status = open_regular(path, &fd, &size);
     if (status < 0) return status;
@@ -58,7 +58,7 @@ void el_map_close(struct el_map *map) {
 }
 
 int el_read_file(const char *path, size_t limit, struct el_str *str) {
-    el_auto(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC); // a pipe is fine too
+    el_auto(el_fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC); // a pipe is fine too
     if (fd < 0) return fail_errno("open", path);
     size_t before = str->length;
     for (;;) {
@@ -89,7 +89,7 @@ int el_write_file(const char *path, const void *data, size_t size) {
     el_auto(el_str_done) struct el_str temporary = {0};
     int status = el_str_printf(&temporary, "%s.XXXXXX", path);
     if (status < 0) return status;
-    el_auto(close_p) int fd = mkostemp(temporary.data, O_CLOEXEC);
+    el_auto(el_fd_close) int fd = mkostemp(temporary.data, O_CLOEXEC);
     if (fd < 0) return fail_errno("create a file beside", path);
     status = write_all(fd, path, data, size);
     if (status == 0 && fchmod(fd, 0644) < 0) status = fail_errno("set the mode of", path);
@@ -124,7 +124,7 @@ int el_sync(int fd, const char *path) {
 }
 
 int el_sync_folder(const char *path) {
-    el_auto(close_p) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    el_auto(el_fd_close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 || fsync(fd) < 0 ? fail_errno("sync folder", path) : 0;
 }
 

@@ -32,6 +32,9 @@ int el_write_at(int fd, const char *path, const void *data, size_t size, uint64_
 int el_sync(int fd, const char *path);
 int el_sync_folder(const char *path);
 
+// For el_auto: closes a descriptor that is not negative.
+void el_fd_close(int *fd);
+
 bool el_path_exists(const char *path);
 // "dir/name" (no doubled slash) as a new string.
 int el_path_join(const char *dir, const char *name, char **ret_path);

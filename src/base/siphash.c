@@ -81,3 +81,11 @@ struct el_hash128 el_siphash_end(struct el_siphash *hash) {
     result.word[1] = v[0] ^ v[1] ^ v[2] ^ v[3];
     return result;
 }
+
+struct el_hash128 el_siphash_of(const struct el_siphash_key *key, const void *bytes, size_t size) {
+    static const struct el_siphash_key none = {{0, 0}};
+    struct el_siphash hash;
+    el_siphash_init(&hash, key ? key : &none);
+    el_siphash_add(&hash, bytes, size);
+    return el_siphash_end(&hash);
+}

@@ -30,6 +30,10 @@ void el_siphash_init(struct el_siphash *hash, const struct el_siphash_key *key);
 void el_siphash_add(struct el_siphash *hash, const void *bytes, size_t size); // NULL where size is 0
 struct el_hash128 el_siphash_end(struct el_siphash *hash);
 
+// The hash of a message that is whole. Without a key (NULL) it is the same in every process and for ever: it
+// guards against damage, not against malice.
+struct el_hash128 el_siphash_of(const struct el_siphash_key *key, const void *bytes, size_t size);
+
 static inline bool el_hash_equal(const struct el_hash128 *a, const struct el_hash128 *b) {
     return a->word[0] == b->word[0] && a->word[1] == b->word[1];
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 enum { FIRST = 4096 }; // bytes of room for a file that says it has none, as those of /proc
@@ -24,10 +25,6 @@ struct el_file_stamp el_file_stamp(const struct stat *info) {
 
 bool el_file_stamp_equal(const struct el_file_stamp *a, const struct el_file_stamp *b) {
     return a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
-}
-
-static void close_p(int *fd) {
-    if (*fd >= 0) close(*fd);
 }
 
 // Reads to the end, room for what the file said it has and one byte more being there from the beginning.
@@ -50,7 +47,7 @@ int el_file_bytes(const char *path, size_t limit, struct el_str *bytes, struct e
     struct stat info;
     const size_t before = bytes->length;
     // A pipe that nobody writes to, or a log of the kernel that has nothing new, would be waited for.
-    el_auto(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+    el_auto(el_fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
     if (fd < 0) {
         const int status = errno == ENOENT || errno == ENOTDIR ? EL_ENOENT : EL_EIO;
         return el_fail(status, "cannot open %s: %s", path, strerror(errno));

@@ -39,14 +39,6 @@ struct record {
     uint64_t length; // of the path
 };
 
-static struct el_hash128 sum_of(const char *bytes, size_t size) {
-    static const struct el_siphash_key key = {{0, 0}};
-    struct el_siphash hash;
-    el_siphash_init(&hash, &key);
-    el_siphash_add(&hash, bytes, size);
-    return el_siphash_end(&hash);
-}
-
 static int append(struct entries *entries, const struct entry *entry) {
     EL_TRY(el_grow(&entries->list, sizeof *entries->list, entries->count, &entries->capacity));
     entries->list[entries->count++] = *entry;
@@ -60,7 +52,7 @@ static int parse(const char *bytes, size_t size, struct entries *entries) {
     struct head head;
     if (size < sizeof head) return EL_EFORMAT;
     memcpy(&head, bytes, sizeof head);
-    const struct el_hash128 sum = sum_of(bytes + sizeof head, size - sizeof head);
+    const struct el_hash128 sum = el_siphash_of(NULL, bytes + sizeof head, size - sizeof head);
     if (memcmp(head.magic, magic, sizeof magic) != 0 || !el_hash_equal(&head.sum, &sum)) return EL_EFORMAT;
     for (size_t at = sizeof head; at < size;) {
         struct record record;
@@ -148,7 +140,7 @@ int el_stamps_save(struct el_stamps *stamps, bool (*keeps)(void *context, const 
             EL_TRY(write_entry(&out, &old->list[i]));
         i += order <= 0;
     }
-    head.sum = sum_of(out.data + sizeof head, out.length - sizeof head);
+    head.sum = el_siphash_of(NULL, out.data + sizeof head, out.length - sizeof head);
     memcpy(out.data, &head, sizeof head);
     const bool same =
         out.length == stamps->bytes.length && memcmp(out.data, stamps->bytes.data, out.length) == 0;

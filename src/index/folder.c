@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/tree.h"
 
 #define VECTORS "vectors."
 #define LISTS "ivf."
@@ -140,18 +141,6 @@ void el_index_sweep(const char *folder, int64_t generation) {
     el_free(kept.lists);
 }
 
-static int remove_file(void *context, const char *path) {
-    (void)context;
-    return unlink(path) == 0 || errno == ENOENT
-               ? 0
-               : el_fail(EL_EIO, "cannot remove %s: %s", path, strerror(errno));
-}
-
-static int remove_folder(const char *folder) {
-    EL_TRY(each_file(folder, remove_file, NULL));
-    return rmdir(folder) == 0 ? 0 : el_fail(EL_EIO, "cannot remove %s: %s", folder, strerror(errno));
-}
-
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
@@ -179,7 +168,7 @@ int el_index_folder_remove(const char *folder) {
     int lock;
     EL_TRY(name_beside(folder, &gone));
     EL_TRY(el_index_lock(folder, &lock));
-    int status = rename(folder, gone) == 0 ? remove_folder(gone)
+    int status = rename(folder, gone) == 0 ? el_tree_remove(gone)
                                            : el_fail(EL_EIO, "cannot rename %s: %s", folder, strerror(errno));
     close(lock);
     return status;
@@ -202,7 +191,7 @@ int el_index_folder_make(const char *folder, int (*fill)(const char *folder, con
     if (status < 0 && el_path_exists(made)) {
         char detail[512];
         snprintf(detail, sizeof detail, "%s", el_error_detail());
-        remove_folder(made);
+        el_tree_remove(made);
         return el_fail_copy(status, detail);
     }
     return status;

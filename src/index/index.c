@@ -92,10 +92,7 @@ const char *el_index_place(const struct el_index *index) {
 }
 
 struct el_hash128 el_index_hash(const struct el_index *index, const void *bytes, size_t size) {
-    struct el_siphash hash;
-    el_siphash_init(&hash, &index->key);
-    el_siphash_add(&hash, bytes, size);
-    return el_siphash_end(&hash);
+    return el_siphash_of(&index->key, bytes, size);
 }
 
 const char *el_index_prepare_vector(const struct el_vector_facts *facts, const float *vector,

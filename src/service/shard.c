@@ -92,11 +92,8 @@ int el_shard_find(const char *wish, struct el_shard *ret_shard) {
 }
 
 bool el_shard_has(const struct el_shard *shard, const char *id) {
-    struct el_siphash hash;
     if (shard->size == 1) return true;
-    el_siphash_init(&hash, &(struct el_siphash_key){{0}}); // the same in every process and for ever
-    el_siphash_add(&hash, id, strlen(id));
-    return el_siphash_end(&hash).word[0] % (uint64_t)shard->size == (uint64_t)shard->rank;
+    return el_siphash_of(NULL, id, strlen(id)).word[0] % (uint64_t)shard->size == (uint64_t)shard->rank;
 }
 
 uint64_t el_shard_start(const struct el_shard *shard, int64_t rank, uint64_t total) {

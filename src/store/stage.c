@@ -28,10 +28,6 @@
 
 enum { README_LIMIT = 1 << 20 }; // bytes
 
-static void close_p(int *fd) {
-    if (*fd >= 0) close(*fd);
-}
-
 // Takes a stage out of a variable that closes what it holds.
 static struct el_stage take(struct el_stage *stage) {
     struct el_stage taken = *stage;
@@ -86,7 +82,7 @@ static int settle_origin(const struct el_stage *stage, const char *origin) {
 int el_stage_resume(const char *key, const char *origin, struct el_stage *ret_stage) {
     el_auto(el_stage_close) struct el_stage stage = {.lock = -1};
     el_auto_free char *staging = NULL;
-    el_auto(close_p) int staging_lock = -1;
+    el_auto(el_fd_close) int staging_lock = -1;
     int status = lock_staging(&stage.root, &staging, &staging_lock);
     if (status == 0) status = el_path_join(staging, key, &stage.path);
     if (status == 0) status = el_mkdirs(stage.path);
@@ -103,7 +99,7 @@ static void sweep(const char *staging) {
     if (!folder) return;
     for (const struct dirent *entry; (entry = readdir(folder));) {
         el_auto_free char *path = NULL;
-        el_auto(close_p) int lock = -1;
+        el_auto(el_fd_close) int lock = -1;
         if (!el_starts_with(entry->d_name, FRESH_PREFIX)) continue;
         if (el_path_join(staging, entry->d_name, &path) < 0) break;
         if (lock_folder(path, LOCK_EX | LOCK_NB, &lock) < 0) continue;
@@ -115,7 +111,7 @@ static void sweep(const char *staging) {
 int el_stage_open(struct el_stage *ret_stage) {
     el_auto(el_stage_close) struct el_stage stage = {.lock = -1};
     el_auto_free char *staging = NULL;
-    el_auto(close_p) int staging_lock = -1;
+    el_auto(el_fd_close) int staging_lock = -1;
     int status = lock_staging(&stage.root, &staging, &staging_lock);
     if (status < 0) return status;
     sweep(staging);
@@ -130,7 +126,7 @@ int el_stage_open(struct el_stage *ret_stage) {
 }
 
 void el_stage_close(struct el_stage *stage) {
-    close_p(&stage->lock);
+    el_fd_close(&stage->lock);
     el_record_done(&stage->record);
     el_free(stage->path);
     el_free(stage->root);
@@ -268,7 +264,7 @@ static int put_in_place(const struct el_stage *stage, const char *target, bool r
 
 int el_stage_commit(struct el_stage *stage, bool replace) {
     el_auto_free char *target = NULL, *root = NULL, *staging = NULL;
-    el_auto(close_p) int staging_lock = -1;
+    el_auto(el_fd_close) int staging_lock = -1;
     int status = el_tree_prune(stage->path, is_recorded, &stage->record);
     if (status == 0) status = el_record_write(&stage->record, stage->path);
     if (status == 0) status = el_tree_sync(stage->path);
@@ -280,7 +276,7 @@ int el_stage_commit(struct el_stage *stage, bool replace) {
     if (status < 0) return status;
     int fd = open(stage->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && fsync(fd) < 0) el_debug("cannot sync %s: %s", stage->root, strerror(errno));
-    close_p(&fd);
+    el_fd_close(&fd);
     el_stage_close(stage);
     return 0;
 }

@@ -46,13 +46,6 @@ struct el_vector_file {
     size_t map_size;
 };
 
-static struct el_hash128 sum_of(const void *bytes, size_t size) {
-    struct el_siphash hash;
-    el_siphash_init(&hash, &(struct el_siphash_key){{0}});
-    el_siphash_add(&hash, bytes, size);
-    return el_siphash_end(&hash);
-}
-
 static uint64_t row_size(const struct el_vector_file *file) {
     return (uint64_t)file->facts.dim * sizeof(float);
 }
@@ -115,7 +108,7 @@ static int write_head(struct el_vector_file *file, uint64_t id) {
                         .recall = file->facts.recall};
     memcpy(head.magic, magic, sizeof magic);
     memcpy(head.model, file->facts.model, strlen(file->facts.model));
-    head.sum = sum_of(&head, offsetof(struct head, sum));
+    head.sum = el_siphash_of(NULL, &head, offsetof(struct head, sum));
     EL_TRY(el_write_at(file->fd, file->path, &head, sizeof head, 0));
     return el_sync(file->fd, file->path);
 }
@@ -142,7 +135,7 @@ static int read_head(struct el_vector_file *file, uint64_t *ret_id) {
     EL_TRY(el_read_at(file->fd, file->path, &head, sizeof head, 0));
     if (memcmp(head.magic, magic, sizeof magic) != 0)
         return el_fail(EL_EFORMAT, "%s is no vector file", file->path);
-    const struct el_hash128 sum = sum_of(&head, offsetof(struct head, sum));
+    const struct el_hash128 sum = el_siphash_of(NULL, &head, offsetof(struct head, sum));
     if (!el_hash_equal(&head.sum, &sum))
         return el_fail(EL_ECHECKSUM, "%s is damaged in its first %d bytes", file->path, HEAD_SIZE);
     if (head.version != VERSION)
@@ -204,7 +197,7 @@ static int follow(const struct el_vector_file *file, const struct el_journal *jo
 
 static int check_segment(const struct el_vector_file *file, const struct el_commit *commit) {
     const uint8_t *bytes = (const uint8_t *)file->map + offset_of(file, (int64_t)commit->first);
-    const struct el_hash128 sum = sum_of(bytes, commit->count * row_size(file));
+    const struct el_hash128 sum = el_siphash_of(NULL, bytes, commit->count * row_size(file));
     if (el_hash_equal(&sum, &commit->sum)) return 0;
     return el_fail(EL_ECHECKSUM,
                    "%s is damaged between byte %" PRIu64 " and %" PRIu64 " (rows %" PRIu64 " to %" PRIu64 ")",
@@ -285,7 +278,7 @@ int el_vector_file_append(struct el_vector_file *file, const float *rows, int64_
     struct el_commit commit = {.kind = EL_COMMIT_APPEND,
                                .first = (uint64_t)file->count,
                                .count = (uint64_t)count,
-                               .sum = sum_of(rows, size)};
+                               .sum = el_siphash_of(NULL, rows, size)};
     return commit_rows(file, &commit);
 }
 

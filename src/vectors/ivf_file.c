@@ -27,13 +27,6 @@ _Static_assert(sizeof(struct head) == HEAD_SIZE && sizeof(struct el_ivf_list) ==
 
 static const char magic[8] = "ELIVFLST";
 
-static struct el_hash128 sum_of(const void *bytes, size_t size) {
-    struct el_siphash hash;
-    el_siphash_init(&hash, &(struct el_siphash_key){{0}});
-    el_siphash_add(&hash, bytes, size);
-    return el_siphash_end(&hash);
-}
-
 // The next part: *inout_end moves behind `count` elements and up to a cache line.
 static bool place(int64_t count, size_t size, uint64_t *inout_end, uint64_t *ret_begin) {
     size_t bytes, end;
@@ -93,7 +86,7 @@ int el_ivf_rate_lists(const struct el_ivf *ivf, const float *queries, int64_t co
 // ---- writing and opening ----
 
 static struct el_hash128 sum_between(const void *begin, const void *end) {
-    return sum_of(begin, (size_t)((const char *)end - (const char *)begin));
+    return el_siphash_of(NULL, begin, (size_t)((const char *)end - (const char *)begin));
 }
 
 int el_ivf_write_head(int fd, const char *path, const struct el_ivf *ivf) {
@@ -107,7 +100,7 @@ int el_ivf_write_head(int fd, const char *path, const struct el_ivf *ivf) {
     memcpy(head.magic, magic, sizeof magic);
     head.directory_sum = sum_between(ivf->origin, ivf->numbers);
     head.rest_sum = sum_between(ivf->numbers, ivf->map.data + ivf->map.size);
-    head.sum = sum_of(&head, offsetof(struct head, sum));
+    head.sum = el_siphash_of(NULL, &head, offsetof(struct head, sum));
     return el_write_at(fd, path, &head, sizeof head, 0);
 }
 
@@ -119,7 +112,7 @@ static int read_head(struct el_ivf *ivf, struct el_ivf_layout *ret_layout) {
     const struct head *head = (const void *)ivf->map.data;
     if (ivf->map.size < sizeof *head || memcmp(head->magic, magic, sizeof magic) != 0)
         return el_fail(EL_EFORMAT, "%s holds no inverted lists", ivf->path);
-    const struct el_hash128 sum = sum_of(head, offsetof(struct head, sum));
+    const struct el_hash128 sum = el_siphash_of(NULL, head, offsetof(struct head, sum));
     if (!el_hash_equal(&head->sum, &sum)) return damaged(ivf, "its first page is not what was written");
     if (head->version != VERSION)
         return el_fail(EL_EUNSUPPORTED, "%s has version %" PRIu32 ", this program reads %d", ivf->path,

@@ -28,10 +28,7 @@ enum { VERSION = 1 };
 
 // The sum's key is where the chain stands: it guards against damage, not against malice.
 static uint64_t check_of(const void *bytes, size_t size, uint64_t before) {
-    struct el_siphash hash;
-    el_siphash_init(&hash, &(struct el_siphash_key){{before, 0}});
-    el_siphash_add(&hash, bytes, size);
-    return el_siphash_end(&hash).word[0];
+    return el_siphash_of(&(struct el_siphash_key){{before, 0}}, bytes, size).word[0];
 }
 
 static int open_file(const char *path, int flags, struct el_journal *journal) {
