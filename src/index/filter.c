@@ -235,6 +235,14 @@ static int parse_filter(struct parsing *parsing, const char *where, const json_t
     return 0;
 }
 
+const char *el_filter_sign(enum el_filter_op op) {
+    static const char *const signs[] = {[EL_FILTER_LESS] = "<",
+                                        [EL_FILTER_LESS_EQUAL] = "<=",
+                                        [EL_FILTER_GREATER] = ">",
+                                        [EL_FILTER_GREATER_EQUAL] = ">="};
+    return signs[op];
+}
+
 int el_filter_parse(const char *json, struct el_arena *arena, const struct el_filter **ret_filter) {
     json_t *root el_auto_json = NULL;
     struct parsing parsing = {.arena = arena};

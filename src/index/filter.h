@@ -59,6 +59,9 @@ struct el_filter {
     size_t child_count;
 };
 
+// "<" and so on, as SQL has it; of LESS to GREATER_EQUAL.
+const char *el_filter_sign(enum el_filter_op op);
+
 // The tree lies in the arena. EL_EINVAL names the key or operator that is wrong; EL_ENOMEM.
 int el_filter_parse(const char *json, struct el_arena *arena, const struct el_filter **ret_filter);
 

@@ -65,12 +65,8 @@ static int put_equal(const struct el_filter *filter, struct el_filter_sql *sql) 
 }
 
 static int put_order(const struct el_filter *filter, struct el_filter_sql *sql) {
-    static const char *const signs[] = {[EL_FILTER_LESS] = "<",
-                                        [EL_FILTER_LESS_EQUAL] = "<=",
-                                        [EL_FILTER_GREATER] = ">",
-                                        [EL_FILTER_GREATER_EQUAL] = ">="};
     EL_TRY(el_str_printf(&sql->text, "%s AND atom %s ", type_test[group_of[filter->values[0].type]],
-                         signs[filter->op]));
+                         el_filter_sign(filter->op)));
     return put_value(&filter->values[0], sql);
 }
 

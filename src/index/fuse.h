@@ -6,6 +6,9 @@
 
 #include "vectors/exact.h"
 
+// Both lists go as deep at least, for what is second in each may be the best of all.
+enum { EL_FUSE_DEPTH = 100 };
+
 struct el_ranking {
     const struct el_hit *hits; // [count], best first
     int count;

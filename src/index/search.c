@@ -61,11 +61,9 @@ static int search_texts(struct el_embedded *index, const struct searching *searc
     return EL_MIN(count, 0);
 }
 
-// Both lists go deeper than k, for what is second in each may be the best of all.
 static int search_both(struct el_embedded *index, const struct searching *searching, int k,
                        struct found *found) {
-    enum { DEPTH = 100 };
-    const int depth = (int)EL_MIN(EL_MAX(k, DEPTH), searching->rows);
+    const int depth = (int)EL_MIN(EL_MAX(k, EL_FUSE_DEPTH), searching->rows);
     struct el_hit *hits el_auto_free = NULL;
     EL_TRY(el_alloc(2 * (size_t)depth, sizeof *hits, &hits));
     struct found vectors = {.hits = hits}, texts = {.hits = hits + depth};

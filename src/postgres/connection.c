@@ -27,8 +27,11 @@ static const struct meaning {
     {"57P", EL_ENET, true, ""},    // the server goes down or comes up
     {"40", EL_EBUSY, true, ""},    // serialization, deadlock
     {"23P01", EL_EBUSY, true, ""}, // another writer has put the same id
-    {"22", EL_EINVAL, false, ""},  // data
-    {"53", EL_EIO, false, ""},     // disk, memory, connections
+    {"23505", EL_EBUSY, true, ""}, // another has made the same schema or extension at this moment,
+    {"42P06", EL_EBUSY, true, ""}, // or since we looked
+    {"42710", EL_EBUSY, true, ""},
+    {"22", EL_EINVAL, false, ""}, // data
+    {"53", EL_EIO, false, ""},    // disk, memory, connections
     {"54", EL_ETOOBIG, false, ""},
     {"42501", EL_EINVAL, false, "; ask the database's owner for the right, as docs/postgres.md says"},
     {"42P01", EL_EFORMAT, false, "; the index is not in this database any more"},
@@ -204,10 +207,6 @@ int el_pg_script(struct el_pg *pg, const char *sql) {
 }
 
 // ---- COPY ----
-
-int el_pg_copy_begin(struct el_pg *pg, const char *sql) {
-    return el_pg_script(pg, sql);
-}
 
 int el_pg_copy(struct el_pg *pg, const void *bytes, size_t size) {
     const char *rest = bytes;

@@ -49,12 +49,11 @@ int el_pg_attempt(struct el_pg *pg, el_pg_work *work, void *context);
 // server can't take; EL_EFORMAT: the tables are not there; EL_EIO, EL_ENOMEM, and those above.
 int el_pg_query(struct el_pg *pg, const char *sql, const struct el_pg_value *values, size_t count,
                 PGresult **ret_result);
-// For statements without rows. el_pg_script runs several, without parameters.
+// For statements without rows. el_pg_script runs several, without parameters, or begins a COPY.
 int el_pg_run(struct el_pg *pg, const char *sql, const struct el_pg_value *values, size_t count);
 int el_pg_script(struct el_pg *pg, const char *sql);
 
-// COPY ... FROM STDIN: begins, takes bytes, ends.
-int el_pg_copy_begin(struct el_pg *pg, const char *sql);
+// COPY ... FROM STDIN, once it has begun: takes bytes, ends.
 int el_pg_copy(struct el_pg *pg, const void *bytes, size_t size);
 int el_pg_copy_end(struct el_pg *pg);
 

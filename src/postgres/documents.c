@@ -143,7 +143,7 @@ static int copy_chunks(struct el_pg *pg, struct putting *putting) {
 static int copy(struct el_pg *pg, const char *sql, struct putting *putting,
                 int (*rows)(struct el_pg *pg, struct putting *putting)) {
     el_str_clear(&putting->bytes);
-    EL_TRY(el_pg_copy_begin(pg, sql));
+    EL_TRY(el_pg_script(pg, sql));
     EL_TRY(el_wire_copy_head(&putting->bytes));
     EL_TRY(rows(pg, putting));
     EL_TRY(el_wire_copy_tail(&putting->bytes));

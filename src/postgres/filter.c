@@ -60,10 +60,6 @@ static int put_equal(const struct el_filter *filter, struct el_pg_statement *sta
 }
 
 static int put_order(const struct el_filter *filter, struct el_pg_statement *statement) {
-    static const char *const signs[] = {[EL_FILTER_LESS] = "<",
-                                        [EL_FILTER_LESS_EQUAL] = "<=",
-                                        [EL_FILTER_GREATER] = ">",
-                                        [EL_FILTER_GREATER_EQUAL] = ">="};
     const struct el_filter_value *value = &filter->values[0];
     const bool is_text = value->type == EL_FILTER_STRING, is_whole = value->type == EL_FILTER_INTEGER;
     EL_TRY(el_str_printf(&statement->text, "CASE WHEN jsonb_typeof(value) = '%s' THEN (value #>> '{}')%s %s ",
@@ -71,7 +67,7 @@ static int put_order(const struct el_filter *filter, struct el_pg_statement *sta
                          is_text    ? " COLLATE \"C\""
                          : is_whole ? "::numeric"
                                     : "::float8",
-                         signs[filter->op]));
+                         el_filter_sign(filter->op)));
     EL_TRY(is_text    ? put_string(value, statement)
            : is_whole ? el_pg_put_i64(statement, value->integer)
                       : el_pg_put_f64(statement, value->real));

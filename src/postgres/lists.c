@@ -24,7 +24,7 @@ struct asking {
     const struct el_vector_facts *facts;
     const struct el_index_query *query;
     int k;
-    bool exact; // all rows are looked at, whatever index there is
+    int view; // what HNSW is to keep in view; 0: all rows are looked at, whatever index there is
     struct el_pg_list *list;
 };
 
@@ -58,7 +58,7 @@ static int put_nearest(const struct asking *asking, const struct el_pg *pg, cons
     EL_TRY(put_filter(asking->query->filter, statement));
     EL_TRY(el_str_printf(text, " ORDER BY (vector OPERATOR(%s.%s) ", pg->vectors, distance));
     EL_TRY(el_pg_put_parameter(statement, vector->data, vector->length, type.data));
-    EL_TRY(el_str_printf(text, ")%s LIMIT ", asking->exact ? " + 0, document, part" : "")); // not by HNSW
+    EL_TRY(el_str_printf(text, ")%s LIMIT ", asking->view ? "" : " + 0, document, part")); // not by HNSW
     EL_TRY(el_pg_put_i64(statement, (int64_t)asking->k + SPARE));
     return el_str_puts(text, behind);
 }
@@ -82,13 +82,12 @@ static int put_words(const struct asking *asking, struct el_pg_statement *statem
 
 // ---- asking ----
 
-// What HNSW keeps in view: more finds more of the true neighbours and takes longer. 0: this search is not for
-// it; it knows nothing of filters, and would find too few.
-static int view_of(const struct asking *asking) {
+// More in view finds more of the true neighbours and takes longer. HNSW knows nothing of filters, and would
+// find too few.
+static int view_of(const struct el_index_query *query, int k) {
     enum { LEAST = 100, MOST = 1000 };
-    const double recall = asking->query->recall;
-    if (asking->query->filter || recall >= 1 || asking->k > MOST / 2) return 0;
-    return (int)EL_MIN(MOST, EL_MAX(LEAST, recall > 0 ? asking->k / (1 - recall) : 2 * asking->k));
+    if (query->filter || query->recall >= 1 || k > MOST / 2) return 0;
+    return (int)EL_MIN(MOST, EL_MAX(LEAST, query->recall > 0 ? k / (1 - query->recall) : 2 * k));
 }
 
 static int set_view(struct el_pg *pg, int view) {
@@ -123,7 +122,7 @@ static int ask_nearest(struct el_pg *pg, void *context) {
     if (!pg->vectors) return el_fail(EL_EFORMAT, "%s: the extension `vector` is gone", pg->url);
     EL_TRY(el_wire_put_vector(&vector, asking->query->vector, asking->facts->dim));
     EL_TRY(put_nearest(asking, pg, &vector, &statement));
-    if (!asking->exact) EL_TRY(set_view(pg, view_of(asking)));
+    if (asking->view) EL_TRY(set_view(pg, asking->view));
     return run(pg, &statement, asking->list);
 }
 
@@ -137,11 +136,16 @@ static int ask_words(struct el_pg *pg, void *context) {
 
 // ---- lists ----
 
+int el_pg_by_place(const void *a, const void *b) {
+    const struct el_pg_hit *x = a, *y = b;
+    if (x->document != y->document) return x->document < y->document ? -1 : 1;
+    return (x->part > y->part) - (x->part < y->part);
+}
+
 static int by_score(const void *a, const void *b) {
     const struct el_pg_hit *x = a, *y = b;
     if (x->score != y->score) return x->score < y->score ? 1 : -1;
-    if (x->document != y->document) return x->document < y->document ? -1 : 1;
-    return (x->part > y->part) - (x->part < y->part);
+    return el_pg_by_place(a, b);
 }
 
 // The statements' order is lost again by their joins.
@@ -167,18 +171,18 @@ static int score_vectors(const struct asking *asking) {
 static bool is_sure(const struct asking *asking) {
     const struct el_pg_hit *hits = asking->list->hits;
     const int k = asking->k, last = asking->list->count - 1;
-    if (asking->exact || last < k - 1) return asking->exact;
+    if (!asking->view) return true;
+    if (last < k - 1) return false;
     return last == k - 1 || hits[last].score < hits[k - 1].score;
 }
 
 int el_pg_find_nearest(struct el_pg *pg, const struct el_vector_facts *facts,
                        const struct el_index_query *query, int k, struct el_pg_list *list) {
-    struct asking asking = {.facts = facts, .query = query, .k = k, .list = list};
-    asking.exact = view_of(&asking) == 0;
+    struct asking asking = {.facts = facts, .query = query, .k = k, .view = view_of(query, k), .list = list};
     EL_TRY(el_pg_attempt(pg, ask_nearest, &asking));
     EL_TRY(score_vectors(&asking));
     if (is_sure(&asking)) return 0;
-    asking.exact = true;
+    asking.view = 0;
     EL_TRY(el_pg_attempt(pg, ask_nearest, &asking));
     return score_vectors(&asking);
 }

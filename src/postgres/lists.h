@@ -16,6 +16,9 @@ struct el_pg_hit {
     int row;
 };
 
+// For qsort and bsearch of hits.
+int el_pg_by_place(const void *a, const void *b);
+
 // The columns of `result` that a caller may want.
 enum el_pg_column { EL_PG_ID, EL_PG_PART, EL_PG_TEXT, EL_PG_METADATA };
 

@@ -49,12 +49,6 @@ static int tell_first(const struct searching *searching, const struct el_pg_list
 
 // ---- both ----
 
-static int by_place(const void *a, const void *b) {
-    const struct el_pg_hit *x = a, *y = b;
-    if (x->document != y->document) return x->document < y->document ? -1 : 1;
-    return (x->part > y->part) - (x->part < y->part);
-}
-
 // Every chunk of both lists, once, by place: what stands for its row in a fusion.
 static int join_lists(const struct el_pg_list *a, const struct el_pg_list *b, struct el_pg_hit **ret_all,
                       size_t *ret_count) {
@@ -64,9 +58,9 @@ static int join_lists(const struct el_pg_list *a, const struct el_pg_list *b, st
     EL_TRY(el_alloc(both, sizeof *all, &all));
     memcpy(all, a->hits, (size_t)a->count * sizeof *all);
     memcpy(all + a->count, b->hits, (size_t)b->count * sizeof *all);
-    qsort(all, both, sizeof *all, by_place);
+    qsort(all, both, sizeof *all, el_pg_by_place);
     for (size_t i = 0; i < both; i++)
-        if (i == 0 || by_place(&all[i], &all[count - 1]) != 0) all[count++] = all[i];
+        if (i == 0 || el_pg_by_place(&all[i], &all[count - 1]) != 0) all[count++] = all[i];
     *ret_all = all;
     *ret_count = count;
     return 0;
@@ -76,7 +70,7 @@ static void rank(const struct el_pg_list *list, int depth, const struct el_pg_hi
                  struct el_hit *hits, struct el_ranking *ret_ranking) {
     *ret_ranking = (struct el_ranking){hits, EL_MIN(depth, list->count)};
     for (int i = 0; i < ret_ranking->count; i++) {
-        const struct el_pg_hit *found = bsearch(&list->hits[i], all, count, sizeof *all, by_place);
+        const struct el_pg_hit *found = bsearch(&list->hits[i], all, count, sizeof *all, el_pg_by_place);
         hits[i] = (struct el_hit){.row = found - all, .score = list->hits[i].score};
     }
 }
@@ -116,10 +110,8 @@ static int search_words(const struct searching *searching) {
     return tell_first(searching, &list);
 }
 
-// Both lists go deeper than k, for what is second in each may be the best of all.
 static int search_both(const struct searching *searching) {
-    enum { DEPTH = 100 };
-    const int depth = EL_MAX(searching->query->k, DEPTH);
+    const int depth = EL_MAX(searching->query->k, EL_FUSE_DEPTH);
     struct el_pg_list vectors el_auto(el_pg_list_done) = {0}, words el_auto(el_pg_list_done) = {0};
     EL_TRY(el_pg_find_nearest(searching->pg, searching->facts, searching->query, depth, &vectors));
     EL_TRY(el_pg_find_words(searching->pg, searching->query, depth, &words));

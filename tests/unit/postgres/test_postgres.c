@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The PostgreSQL store: the suite of all stores, and what is its own, on the server that EL_POSTGRES_URL
 // names.
+#include <libpq-fe.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +57,48 @@ static void an_index_is_joined(void **state) {
     expect_refused(suite_put(index, 2, 1), EL_EFORMAT, "not in this database any more");
     el_index_close(index);
     expect_refused(suite.store->open(suite_folder, suite.url, false, &index), EL_EFORMAT, "any more");
+}
+
+struct creating {
+    int dim, status;
+    char detail[256]; // of the thread's error
+};
+
+static void *create_there(void *context) {
+    struct creating *creating = context;
+    creating->status = create_as(suite.url, creating->dim, EL_METRIC_IP);
+    if (creating->status < 0) snprintf(creating->detail, sizeof creating->detail, "%s", el_error_detail());
+    return NULL;
+}
+
+// Creates while another machine's index appears: between the look for it and the making of one.
+static void create_beside_another(struct creating *creating) {
+    postgres_ask("ALTER SCHEMA eleanor_docs RENAME TO elsewhere");
+    PGconn *other = PQconnectdb(suite.url);
+    pthread_t thread;
+    PQclear(PQexec(other, "BEGIN; ALTER SCHEMA elsewhere RENAME TO eleanor_docs"));
+    assert_int_equal(pthread_create(&thread, NULL, create_there, creating), 0);
+    while (postgres_ask("SELECT count(*) FROM pg_stat_activity"
+                        " WHERE application_name = 'eleanor' AND wait_event_type = 'Lock'") == 0)
+        usleep(1000);
+    PQclear(PQexec(other, "COMMIT"));
+    PQfinish(other);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void two_create_at_once(void **state) {
+    (void)state;
+    struct creating other = {.dim = SUITE_DIM + 1}, same = {.dim = SUITE_DIM};
+    char moved[96];
+    snprintf(moved, sizeof moved, "%s-away", suite_folder);
+    assert_int_equal(rename(suite_folder, moved), 0);
+    create_beside_another(&other);
+    assert_int_equal(other.status, EL_EINVAL);
+    assert_non_null(strstr(other.detail, "an index of this name already, of 4 dimensions"));
+    create_beside_another(&same);
+    if (same.status < 0) fail_msg("%s", same.detail);
+    assert_int_equal(suite_remove_index(NULL), 0);
+    assert_int_equal(rename(moved, suite_folder), 0);
 }
 
 // In the schema behind ours nothing is touched, be its tables called as ours are.
@@ -194,6 +238,7 @@ int main(void) {
         SUITE_TESTS,
         cmocka_unit_test(urls),
         ON_AN_INDEX(an_index_is_joined),
+        ON_AN_INDEX(two_create_at_once),
         ON_AN_INDEX(other_tables_are_left_alone),
         cmocka_unit_test_teardown(dimensions, suite_remove_index),
         ON_AN_INDEX(texts),
