@@ -253,9 +253,6 @@ void el_index_answer_done(struct el_index_answer *answer) {
 
 int el_index_read(struct el_index *index, int64_t after, struct el_index_page *ret_page) {
     struct el_index_page page = {.last = after};
-    if (!index->store->read)
-        return el_fail(EL_EUNSUPPORTED, "%s: its store %s can't list what it holds", index->place,
-                       index->store->name);
     el_arena_init(&page.arena);
     lock(index);
     int status = unlock(index, index->store->read(index, &page));

@@ -147,7 +147,7 @@ struct el_index_page {
     struct el_arena arena; // holds all of it
 };
 // The documents that came after number `after`, 0 for the first: as many as make some MiB, at least one;
-// none at the end. EL_EUNSUPPORTED: the index's store can't say.
+// none at the end.
 int el_index_read(struct el_index *index, int64_t after, struct el_index_page *ret_page);
 void el_index_page_done(struct el_index_page *page);
 

@@ -36,7 +36,7 @@ struct el_index_store {
     int (*each)(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),
                 void *context);
     // Hits and what they point to come from the answer's arena, which the caller frees on failure too; so it
-    // is with pages. May be NULL: read.
+    // is with pages.
     int (*read)(struct el_index *index, struct el_index_page *page); // goes on from page->last
     int (*search)(struct el_index *index, const struct el_index_query *query, struct el_index_answer *answer);
     int (*stats)(struct el_index *index, struct el_index_stats *ret_stats);

@@ -13,6 +13,7 @@
 #include "postgres/connection.h"
 #include "postgres/documents.h"
 #include "postgres/facts.h"
+#include "postgres/read.h"
 #include "postgres/search.h"
 #include "postgres/wire.h"
 
@@ -117,6 +118,10 @@ static int each(struct el_index *index, const char *prefix, int (*visit)(void *c
     return el_pg_each(&inside(index)->pg, prefix, visit, context);
 }
 
+static int read_page(struct el_index *index, struct el_index_page *page) {
+    return el_pg_read(&inside(index)->pg, index->facts.dim, page);
+}
+
 static int search(struct el_index *index, const struct el_index_query *query,
                   struct el_index_answer *answer) {
     return el_pg_search(&inside(index)->pg, &index->facts, query, answer);
@@ -179,6 +184,7 @@ const struct el_index_store el_postgres_store = {
     .remove = remove_all,
     .find_all = find_all,
     .each = each,
+    .read = read_page,
     .search = search,
     .stats = stats,
     .compact = compact,

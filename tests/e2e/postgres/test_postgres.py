@@ -79,6 +79,25 @@ class SameAsEmbedded(PostgresTest):
             self.assertGreaterEqual(hits / 200, 0.9)
             self.assertTrue(all(len(found) == 10 for found in near))
 
+    def test_export_and_merge(self):
+        rows = self.path("rows.npy", npy(draw_rows(random.Random(4), 5000, 8)))  # more than a page
+        files = {}
+        for name, store, shares in (("e", (), ["0/1"]), ("p", ("--store", SERVER.url()), ["0/1"]),
+                                    ("merged", ("--store", SERVER.url()), ["0/2", "1/2"])):
+            self.index("create", name, "--dim", "8", *store)
+            for share in shares:
+                self.index("add", name, "--vectors", rows, "--shard", share)
+            if len(shares) > 1:
+                self.assertEqual(self.json("merge", name)["added"], 5000)
+            written = self.json("export", name, "-o", self.path(name))
+            self.assertEqual((written["documents"], written["vectors"]), (5000, 5000))
+            files[name] = []
+            for end in (".npy", ".jsonl"):
+                with open(self.path(name + end), "rb") as file:
+                    files[name].append(file.read())
+        self.assertEqual(files["e"], files["p"])
+        self.assertEqual(files["e"], files["merged"])
+
     def test_files(self):
         tree = self.tree(a_txt="alpha alpha", b_md="beta 'quoted' \"text\"", c__d_txt="gamma delta", e_bin="\0")
         self.create()

@@ -183,6 +183,120 @@ void ids_by_prefix(void **state) {
     el_index_close(index);
 }
 
+// ---- reading and merging ----
+
+// All that is read from `after` on, a line for each document: "doc-3 3:1 3.0@3,0".
+static void expect_read(struct el_index *index, int64_t after, const char *lines) {
+    struct el_str read el_auto(el_str_done) = {0};
+    struct el_index_page page;
+    if (el_index_read(index, after, &page) < 0) fail_msg("%s", el_error_detail());
+    const float *vector = page.vectors;
+    for (size_t i = 0; i < page.count; i++) {
+        const struct el_index_document *document = &page.documents[i];
+        assert_int_equal(el_str_printf(&read, "%s %d:%d", document->id, (int)document->hash.word[0],
+                                       (int)document->hash.word[1]),
+                         0);
+        for (int64_t j = 0; j < document->chunks; j++, vector += SUITE_DIM)
+            assert_int_equal(el_str_printf(&read, " %s@%g,%g",
+                                           document->texts[j].data ? document->texts[j].data : "-", vector[0],
+                                           vector[1]),
+                             0);
+        assert_int_equal(el_str_putc(&read, '\n'), 0);
+        assert_string_equal(document->metadata ? document->metadata : suite.metadata, suite.metadata);
+    }
+    assert_string_equal(read.data ? read.data : "", lines);
+    el_index_page_done(&page);
+}
+
+void documents_are_read_in_their_order(void **state) {
+    (void)state;
+    struct el_index *index = suite_open(true), *reader = suite_open(false);
+    struct el_index_page page;
+    const struct el_index_document bare = {.id = "bare", .chunks = 1};
+    expect_read(reader, 0, "");
+    assert_int_equal(suite_put(index, 2, 2), 0);
+    assert_int_equal(el_index_put(index, &bare, 1, (float[SUITE_DIM]){7, 8}), 0);
+    assert_int_equal(suite_put(index, 1, 0), 0);
+    expect_read(reader, 0, "doc-2 2:2 2.0@2,0 2.1@2,1\nbare 0:0 -@7,8\ndoc-1 1:0\n");
+    assert_int_equal(el_index_read(reader, 0, &page), 0);
+    assert_int_equal(suite_put(index, 2, 1), 0); // comes anew
+    expect_read(reader, page.last, "doc-2 2:1 2.0@2,0\n");
+    expect_read(reader, 0, "bare 0:0 -@7,8\ndoc-1 1:0\ndoc-2 2:1 2.0@2,0\n");
+    el_index_page_done(&page);
+    el_index_close(reader);
+    el_index_close(index);
+}
+
+void pages_end_where_they_are_full(void **state) {
+    (void)state;
+    enum { LARGE = 6 << 20, COUNT = 4 };
+    struct el_index *index = suite_open(true);
+    char *bytes el_auto_free = NULL;
+    int64_t last = 0, read = 0, pages = 0;
+    assert_int_equal(el_alloc(LARGE, 1, &bytes), 0);
+    memset(bytes, 'x', LARGE);
+    const struct el_text texts[2] = {{bytes, LARGE}, {bytes, 1}};
+    for (int i = 0; i < COUNT; i++) {
+        const struct el_index_document document = {
+            .id = (char[]){(char)('a' + i), '\0'}, .chunks = 2, .texts = texts};
+        assert_int_equal(el_index_put(index, &document, 1, (float[2 * SUITE_DIM]){(float)i}), 0);
+    }
+    for (size_t count = 1; count; pages++) {
+        struct el_index_page page;
+        assert_int_equal(el_index_read(index, last, &page), 0);
+        for (size_t i = 0; i < page.count; i++, read++) {
+            assert_int_equal(*page.documents[i].id, 'a' + read);
+            assert_int_equal(page.documents[i].texts[0].length, LARGE);
+            assert_int_equal(page.documents[i].texts[1].length, 1);
+            assert_true(page.vectors[i * 2 * SUITE_DIM] == (float)read);
+        }
+        count = page.count;
+        last = page.last;
+        el_index_page_done(&page);
+    }
+    assert_int_equal(read, COUNT);
+    assert_in_range(pages, 3, COUNT + 1); // with the empty one
+    el_index_close(index);
+}
+
+static struct el_index *open_part(const struct el_index *whole, const char *folder) {
+    struct el_index *part = NULL;
+    if (el_index_create_part(folder, whole) < 0 || el_index_open(folder, true, &part) < 0)
+        fail_msg("%s", el_error_detail());
+    return part;
+}
+
+static void expect_merged(struct el_index *whole, struct el_index *part, int64_t wanted) {
+    int64_t added = -1;
+    if (el_index_merge(whole, &part, 1, NULL, NULL, &added) < 0) fail_msg("%s", el_error_detail());
+    assert_int_equal(added, wanted);
+}
+
+// Into an index of this store, and out of it into one of the embedded store.
+void parts_are_merged(void **state) {
+    (void)state;
+    char into[80], out[80];
+    snprintf(into, sizeof into, "%s.into", suite_folder);
+    snprintf(out, sizeof out, "%s.out", suite_folder);
+    struct el_index *index = suite_open(true), *part = open_part(index, into), *copy = open_part(index, out);
+    assert_int_equal(suite_put(index, 1, 1), 0);
+    for (int n = 1; n <= 3; n++)
+        assert_int_equal(suite_put(part, n, 2), 0);
+    expect_merged(index, part, 3);
+    expect_merged(index, part, 0);
+    const char *all = "doc-1 1:2 1.0@1,0 1.1@1,1\ndoc-2 2:2 2.0@2,0 2.1@2,1\ndoc-3 3:2 3.0@3,0 3.1@3,1\n";
+    expect_read(index, 0, all);
+    suite_expect_found(index, suite_by_number, 3, "3.1 3.0 2.1");
+    expect_merged(copy, index, 3);
+    expect_merged(copy, index, 0);
+    expect_read(copy, 0, all);
+    struct el_index *const ends[] = {copy, part, index};
+    for (size_t i = 0; i < EL_COUNT(ends); i++)
+        el_index_close(ends[i]);
+    assert_int_equal(el_index_delete(into), 0);
+    assert_int_equal(el_index_delete(out), 0);
+}
+
 void vectors_that_cannot_be(void **state) {
     (void)state;
     assert_int_equal(suite_make_index(EL_METRIC_COSINE), 0);

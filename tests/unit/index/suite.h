@@ -47,14 +47,19 @@ void suite_expect_stats(struct el_index *index, int64_t documents, int64_t chunk
 void what_was_put_is_found(void **state);
 void a_document_is_replaced_and_removed(void **state);
 void ids_by_prefix(void **state);
+void documents_are_read_in_their_order(void **state);
+void pages_end_where_they_are_full(void **state);
+void parts_are_merged(void **state);
 void vectors_that_cannot_be(void **state);
 void writers_that_are_killed(void **state);
 void a_reader_beside_a_writer(void **state);
 
 #define ON_AN_INDEX(test) cmocka_unit_test_setup_teardown(test, suite_make_ip_index, suite_remove_index)
-#define SUITE_TESTS                                                                                        \
-    ON_AN_INDEX(what_was_put_is_found), ON_AN_INDEX(a_document_is_replaced_and_removed),                   \
-        ON_AN_INDEX(ids_by_prefix), cmocka_unit_test_teardown(vectors_that_cannot_be, suite_remove_index), \
+#define SUITE_TESTS                                                                      \
+    ON_AN_INDEX(what_was_put_is_found), ON_AN_INDEX(a_document_is_replaced_and_removed), \
+        ON_AN_INDEX(ids_by_prefix), ON_AN_INDEX(documents_are_read_in_their_order),      \
+        ON_AN_INDEX(pages_end_where_they_are_full), ON_AN_INDEX(parts_are_merged),       \
+        cmocka_unit_test_teardown(vectors_that_cannot_be, suite_remove_index),           \
         ON_AN_INDEX(writers_that_are_killed), ON_AN_INDEX(a_reader_beside_a_writer)
 
 #endif
