@@ -4,7 +4,9 @@
 // are. Reads a command a line and answers with a line of JSON each:
 //     search BATCH K         seconds of one search for the first BATCH queries
 //     rows BATCH K           the rows that it finds
-//     encode                 seconds that it takes to make bytes of the rows, and their memory
+//     floats search BATCH K  as search, but never by bytes
+//     floats rows BATCH K
+//     encode                 seconds that it takes to make bytes of all rows, and their memory
 //     bytes search BATCH K   as search, by those bytes
 //     bytes rows BATCH K
 //     read                   GB/s at which all threads together read the rows, and do no more
@@ -29,11 +31,13 @@ struct bench {
     struct el_codes *codes;
 };
 
-// `with_codes`: the rows are looked at as bytes first.
-static int search(const struct bench *bench, bool with_codes, int batch, int k, bool print) {
+enum way { AS_IT_CHOOSES, BY_FLOATS, BY_KEPT_BYTES };
+
+static int search(const struct bench *bench, enum way way, int batch, int k, bool print) {
     el_auto_free struct el_hit *hits = NULL;
     struct el_vector_set set = bench->searched.set;
-    if (with_codes) set.codes = bench->codes;
+    set.only_floats = way == BY_FLOATS;
+    if (way == BY_KEPT_BYTES) set.codes = bench->codes;
     if (batch < 1 || batch > bench->searched.query_count || k < 1)
         return el_fail(EL_EINVAL, "a batch of %d of %d queries, k %d", batch, bench->searched.query_count, k);
     EL_TRY(el_alloc((size_t)batch * (size_t)k, sizeof *hits, &hits));
@@ -143,14 +147,17 @@ static int multiply(const struct bench *bench) {
 static int obey(void *context, const char *line) {
     struct bench *bench = context;
     int batch, k;
-    if (sscanf(line, "search %d %d", &batch, &k) == 2) return search(bench, false, batch, k, false);
-    if (sscanf(line, "rows %d %d", &batch, &k) == 2) return search(bench, false, batch, k, true);
-    if (sscanf(line, "bytes search %d %d", &batch, &k) == 2) return search(bench, true, batch, k, false);
-    if (sscanf(line, "bytes rows %d %d", &batch, &k) == 2) return search(bench, true, batch, k, true);
+    static const char *const ways[] = {"", "floats ", "bytes "}; // as enum way
+    for (int way = 0; way < (int)EL_COUNT(ways); way++) {
+        if (!el_starts_with(line, ways[way])) continue;
+        const char *rest = line + strlen(ways[way]);
+        if (sscanf(rest, "search %d %d", &batch, &k) == 2) return search(bench, way, batch, k, false);
+        if (sscanf(rest, "rows %d %d", &batch, &k) == 2) return search(bench, way, batch, k, true);
+    }
     if (el_starts_with(line, "encode")) return encode(bench);
     if (el_starts_with(line, "read")) return read_rows(bench);
     if (el_starts_with(line, "product")) return multiply(bench);
-    return el_fail(EL_EINVAL, "commands are search BATCH K, rows BATCH K, read, product");
+    return el_fail(EL_EINVAL, "no command: %s", line);
 }
 
 int main(int argc, char **argv) {

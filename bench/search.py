@@ -8,9 +8,11 @@ Rows and queries are random unit vectors. All use every core and hold the rows i
 rows, so that its scores stay small, and merges their lists. The limits are measured in the same run: the bandwidth
 at which our threads only read the rows, and the rate of matrix products, ours on rows that stay in the cache and
 oneDNN's (through bench_matmul, where it stands beside). A batch of one is bound by the first, large ones by the second.
-Ours runs twice, by floats and with the rows as bytes beside them ("eleanor, bytes"). The lists of all are compared: where
-they differ, the scores in fp64 say whether it is a tie within rounding. The last line is one JSON object; --out joins it
-with what the file has of other batches, so that several short runs make one file.
+Ours runs three ways, whose lists are the same: as it chooses, which for large batches is by bytes that it makes of each
+block of rows ("eleanor"); by floats alone ("eleanor, fp32"); and with the rows kept as bytes beside them ("eleanor, kept
+bytes"). What a way multiplies in bytes is counted as if it were floats where it is set against a rate. The lists of all
+are compared: where they differ, the scores in fp64 say whether it is a tie within rounding. The last line is one JSON
+object; --out joins it with what the file has of other batches, so that several short runs make one file.
 """
 import argparse
 import json
@@ -53,17 +55,17 @@ class Ours:
         return 1024 * int(status.split("VmRSS:")[1].split()[0])
 
 
-class OursByBytes:
-    """The same program, told to look at the rows as bytes first."""
+class OursAnotherWay:
+    """The same program, told which way."""
 
-    def __init__(self, ours):
-        self.ours = ours
+    def __init__(self, ours, way):
+        self.ours, self.way = ours, way
 
     def seconds(self, batch, k):
-        return self.ours.ask(f"bytes search {batch} {k}")["seconds"]
+        return self.ours.ask(f"{self.way} search {batch} {k}")["seconds"]
 
     def rows(self, batch, k):
-        return np.array(self.ours.ask(f"bytes rows {batch} {k}")["rows"]).reshape(batch, k)
+        return np.array(self.ours.ask(f"{self.way} rows {batch} {k}")["rows"]).reshape(batch, k)
 
 
 class Peer:
@@ -151,23 +153,30 @@ def measure(runners, arguments):
     return seconds, limits
 
 
+OURS = ("eleanor", "eleanor, fp32", "eleanor, kept bytes")
+
+
+def set_against(name, taken, limits, onednn, work):
+    """One of our ways against the peers and against what the machine can do, by the best round and the median one."""
+    gigabytes, gigaflops = work
+    rates = {"read": (gigabytes, "read_gb_per_s"), "product": (gigaflops, "product_gflops")}
+    ours = {}
+    for key, pick, most in (("best", min, max), ("median", statistics.median, statistics.median)):
+        seconds = pick(taken[name])
+        ours[f"times_{key}"] = {peer: pick(values) / seconds for peer, values in taken.items() if peer != name}
+        for rate, (amount, limit) in rates.items():
+            ours[f"share_of_{rate}_{key}"] = amount / seconds / most(limits[limit])
+        if onednn:
+            ours[f"share_of_onednn_{key}"] = gigaflops / seconds / onednn
+    return ours
+
+
 def row_of(batch, taken, limits, onednn, arguments):
-    """One batch's figures: all by the best round and by the median one."""
-    best = {name: min(values) for name, values in taken.items()}
-    median = {name: statistics.median(values) for name, values in taken.items()}
-    gigabytes = arguments.rows * arguments.dim * 4e-9
-    gigaflops = 2e-9 * batch * arguments.rows * arguments.dim
-    row = {"batch": batch, "seconds_best": best, "seconds_median": median,
-           "ratio_best": {name: best[name] / best["eleanor"] for name in best if name != "eleanor"},
-           "ratio_median": {name: median[name] / median["eleanor"] for name in median if name != "eleanor"},
-           "bytes_to_floats_best": best["eleanor"] / best["eleanor, bytes"],
-           "bytes_to_floats_median": median["eleanor"] / median["eleanor, bytes"],
-           "share_of_read": gigabytes / best["eleanor"] / max(limits["read_gb_per_s"]),
-           "share_of_read_median": gigabytes / median["eleanor"] / statistics.median(limits["read_gb_per_s"]),
-           "share_of_product": gigaflops / best["eleanor"] / max(limits["product_gflops"]),
-           "share_of_product_median": gigaflops / median["eleanor"] / statistics.median(limits["product_gflops"])}
-    if onednn:
-        row["share_of_onednn"] = gigaflops / best["eleanor"] / onednn
+    """One batch's figures."""
+    elements = arguments.rows * arguments.dim
+    row = {"batch": batch, "seconds_best": {name: min(values) for name, values in taken.items()},
+           "seconds_median": {name: statistics.median(values) for name, values in taken.items()},
+           "ours": {name: set_against(name, taken, limits, onednn, (4e-9 * elements, 2e-9 * batch * elements)) for name in OURS}}
     row["limits"] = {name: {"best": max(values), "median": statistics.median(values)} for name, values in limits.items()}
     row["limits"]["onednn_gflops"] = onednn
     return row
@@ -176,13 +185,14 @@ def row_of(batch, taken, limits, onednn, arguments):
 def print_row(row):
     print(f"\nbatch {row['batch']}")
     for name, best in row["seconds_best"].items():
-        ratio = "" if name.startswith("eleanor") else f"   ours is {row['ratio_best'][name]:.2f}x (median {row['ratio_median'][name]:.2f}x)"
-        print(f"  {name:16s} {best * 1e3:10.1f} ms  median {row['seconds_median'][name] * 1e3:10.1f} ms{ratio}")
-    print(f"  ours against reading alone {row['share_of_read']:.0%} (median {row['share_of_read_median']:.0%}), against our products "
-          f"alone {row['share_of_product']:.0%} (median {row['share_of_product_median']:.0%}), oneDNN's "
-          + (f"{row['share_of_onednn']:.0%}" if "share_of_onednn" in row else "not measured"))
-    print(f"  bytes are {row['bytes_to_floats_best']:.2f}x as fast as floats (median {row['bytes_to_floats_median']:.2f}x); limits "
-          + json.dumps(row["limits"]))
+        print(f"  {name:20s} {best * 1e3:10.1f} ms  median {row['seconds_median'][name] * 1e3:10.1f} ms")
+    for name, ours in row["ours"].items():
+        print(f"  {name}: " + ", ".join(f"{ours['times_best'][peer]:.2f}x {peer} (median {ours['times_median'][peer]:.2f}x)"
+                                        for peer in ours["times_best"]))
+        print("    " + ", ".join(f"{ours[f'share_of_{rate}_best']:.0%} of {text} (median {ours[f'share_of_{rate}_median']:.0%})"
+                                 for rate, text in (("read", "reading alone"), ("product", "our products alone"), ("onednn", "oneDNN's"))
+                                 if f"share_of_{rate}_best" in ours))
+    print("  limits " + json.dumps(row["limits"]))
 
 
 def join(result, path):
@@ -214,7 +224,8 @@ def main():
         rows.tofile(f"{folder}/rows")
         queries.tofile(f"{folder}/queries")
         runners = {"eleanor": Ours(arguments.bench_search, f"{folder}/rows", f"{folder}/queries", arguments.dim)}
-        runners["eleanor, bytes"] = OursByBytes(runners["eleanor"])
+        runners["eleanor, fp32"] = OursAnotherWay(runners["eleanor"], "floats")
+        runners["eleanor, kept bytes"] = OursAnotherWay(runners["eleanor"], "bytes")
         for peer in (Faiss(rows, queries), Torch(rows, queries)):
             runners[peer.name] = peer
         result = {"bench": "search", "rows": arguments.rows, "dim": arguments.dim, "k": arguments.k, "cores": CORES, "note": arguments.note}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "ops/filling.h"
 
 enum { UNIT = 4 }; // bytes
 
@@ -193,6 +194,42 @@ static void decode_weights_of_bytes(const void *units, int64_t depth, float *ret
 static void decode_bytes(const uint8_t *bytes, int64_t depth, float *ret_row) {
     for (int64_t i = 0; i < depth; i++)
         ret_row[i] = (float)(bytes[i] - EL_BYTES_ZERO);
+}
+
+// ---- rows as bytes ----
+
+float el_byte_row_error(double rest, float largest, int64_t depth) {
+    const double sum = sqrt(rest) * (1 + (double)depth * 0x1p-23);
+    return (float)(sum + (double)largest * sqrt((double)depth) * 0x1p-22);
+}
+
+static struct el_byte_row encode_byte_row(const float *row, int64_t depth, uint8_t *bytes) {
+    const float scale = el_encode_bytes(row, depth, (int8_t *)bytes);
+    double square = 0, rest = 0;
+    if (isnan(scale)) return (struct el_byte_row){.scale = NAN};
+    for (int64_t i = 0; i < depth; i++) {
+        const double left = row[i] - (double)scale * (int8_t)bytes[i];
+        square += (double)row[i] * row[i];
+        rest += left * left;
+        bytes[i] ^= EL_BYTES_ZERO; // as adding it
+    }
+    return (struct el_byte_row){scale, (float)square, el_byte_row_error(rest, 127 * scale, depth)};
+}
+
+void el_encode_byte_rows(const struct el_ops *ops, const float *rows, int64_t count, int64_t depth,
+                         const struct el_byte_rows *ret_rows) {
+    const struct el_filling *filling = (const struct el_filling *)ops;
+    const int64_t size = el_input_units(EL_PRECISION_BYTES, depth) * UNIT;
+    el_encode_byte_row_fn *encode = filling->encode_byte_row ? filling->encode_byte_row : encode_byte_row;
+    for (int64_t r = 0; r < count; r++) {
+        uint8_t *bytes = ret_rows->bytes + r * size;
+        const struct el_byte_row row = encode(rows + r * depth, depth, bytes);
+        const int64_t written = isnan(row.scale) ? 0 : depth;
+        memset(bytes + written, EL_BYTES_ZERO, (size_t)(size - written));
+        ret_rows->scales[r] = row.scale;
+        ret_rows->squares[r] = row.square;
+        ret_rows->errors[r] = row.error;
+    }
 }
 
 // ---- any precision ----

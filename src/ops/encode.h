@@ -52,6 +52,16 @@ void el_encode_int8_block(const float *row, int64_t count, void *ret_units);
 // written, for a row whose largest is not between 2^-40 and 2^40 (or 0): its products might not be normal.
 float el_encode_bytes(const float *row, int64_t depth, int8_t *ret_bytes /* [depth] */);
 
+// Rows of floats as inputs of EL_PRECISION_BYTES, and what a search has to know of each.
+struct el_byte_rows {
+    uint8_t *bytes; // [rows][el_input_units() x 4]; the bytes of el_encode_bytes, 128 more
+    float *scales;  // [rows]; NAN where el_encode_bytes says so: the bytes are zeros (128)
+    float *squares; // [rows]: |row|^2, summed in floats; 0 where there is no scale
+    float *errors;  // [rows]: at least the distance of a row from scale x bytes; 0 where there is no scale
+};
+void el_encode_byte_rows(const struct el_ops *ops, const float *rows, int64_t count, int64_t depth,
+                         const struct el_byte_rows *ret_rows);
+
 // The signs of the rotation, one bit per element: the first 128 bits of the fraction of pi.
 extern const uint32_t el_int8_signs[4];
 

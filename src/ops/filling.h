@@ -47,6 +47,16 @@ struct el_product {
     int most_columns; // that it is good for; 0: any number
 };
 
+// One row of el_byte_rows.
+struct el_byte_row {
+    float scale, square, error;
+};
+// Writes `depth` bytes, or none where the scale is NAN.
+typedef struct el_byte_row el_encode_byte_row_fn(const float *row, int64_t depth, uint8_t *ret_bytes);
+// The error of a row from the sum of squares of what its bytes leave over, and its largest magnitude; allows
+// for that sum, and what is summed, having been computed in floats.
+float el_byte_row_error(double rest, float largest, int64_t depth);
+
 enum { EL_FILLING_REACHES = 2 };
 
 struct el_reach;
@@ -55,6 +65,7 @@ struct el_filling {
     unsigned needs;    // EL_CPU_*
     const struct el_product *products[EL_PRECISION_COUNT]; // by precision; NULL: none, or a device
     const struct el_product *const *byte_products;         // the first that fits is taken; ends with NULL
+    el_encode_byte_row_fn *encode_byte_row;                // NULL: plain C
     const struct el_reach *reaches[EL_FILLING_REACHES];    // reach.h, best first; NULL: plain C
 };
 

@@ -28,7 +28,8 @@ struct el_query_bound el_bound_query(const struct el_bound *bound, const float *
 float el_bound_least(const struct el_bound *bound, const struct el_query_bound *query, float score,
                      const struct el_row_bound *rows) {
     const double both = query->length + rows->longest;
-    const double coarse = (query->length + query->error) * rows->error + query->error * rows->longest;
+    const double coarse =
+        rows->as_bytes ? (query->length + query->error) * rows->error + query->error * rows->longest : 0;
     if (bound->metric != EL_METRIC_L2)
         return (float)((double)score - bound->rounding * query->length * rows->longest - coarse);
     return (float)(((double)score + query->square) / 2 - bound->rounding * both * both - coarse);

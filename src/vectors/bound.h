@@ -18,13 +18,14 @@ struct el_bound {
 struct el_query_bound {
     double square; // |query|^2
     double length; // never less than the query's
-    double error;  // of bytes: how far the query is from what is multiplied; 0: of floats
+    double error;  // how far the query is from what it is as bytes
 };
 
 // Of rows that are looked at together.
 struct el_row_bound {
     double longest; // none is longer
-    double error;   // of bytes: none is farther from what is multiplied; 0: of floats
+    bool as_bytes;  // multiplied as bytes, as the queries are; else as floats
+    double error;   // none is farther from what it is as bytes
 };
 
 enum { EL_MOST_DIM = 1 << 20 };

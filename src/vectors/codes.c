@@ -3,12 +3,10 @@
 #include "vectors/codes.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "ops/encode.h"
-#include "vectors/score.h"
 
 enum {
     RUN_ROWS = 1 << 16,
@@ -79,54 +77,45 @@ size_t el_codes_bytes(const struct el_codes *codes) {
 
 // ---- encoding ----
 
-// Returns the scale; *ret_error is never less than the distance of the row from what its bytes say.
-static float encode(const float *row, int dim, int8_t *bytes, double *ret_error) {
-    const float scale = el_encode_bytes(row, dim, bytes);
+double el_codes_query_error(const float *query, int dim, int8_t *scratch) {
+    const float scale = el_encode_bytes(query, dim, scratch);
     double sum = 0;
-    for (int i = 0; i < dim && !isnan(scale); i++) {
-        const double difference = row[i] - (double)scale * bytes[i];
+    if (isnan(scale)) return NAN;
+    for (int i = 0; i < dim; i++) {
+        const double difference = query[i] - (double)scale * scratch[i];
         sum += difference * difference;
     }
-    *ret_error = sqrt(sum) * (1 + 0x1p-20); // for the rounding of the sum, and of who makes it a float
-    return scale;
-}
-
-double el_codes_query_error(const float *query, int dim, int8_t *scratch) {
-    double error;
-    return isnan(encode(query, dim, scratch, &error)) ? NAN : error;
+    return sqrt(sum) * (1 + 0x1p-20); // for the rounding of the sum
 }
 
 struct appending {
     struct el_codes *codes;
     const struct el_vector_set *set;
+    const struct el_ops *ops;
     int64_t first_group; // of all rows
 };
 
-static void encode_row(const struct appending *appending, int64_t row) {
-    const struct el_codes *codes = appending->codes;
-    const struct run *run = &codes->runs[row / codes->run_rows];
-    const int64_t i = row % codes->run_rows;
-    const float *values = appending->set->rows + row * codes->dim;
-    uint8_t *bytes = run->bytes + (size_t)i * codes->stride;
-    struct bounds *bounds = &run->bounds[i / GROUP];
-    double error;
-    memset(bytes, 0, codes->stride);
-    run->scales[i] = encode(values, codes->dim, (int8_t *)bytes, &error);
-    for (size_t j = 0; j < codes->stride; j++)
-        bytes[j] ^= EL_BYTES_ZERO; // as adding it
-    const bool has_code = !isnan(run->scales[i]);
-    run->squares[i] = has_code ? el_exact_score(EL_METRIC_IP, values, values, codes->dim) : 0;
-    bounds->error = fmaxf(bounds->error, (float)error);
-    bounds->square = fmaxf(bounds->square, run->squares[i]);
-}
-
+// A group's rows that stand behind those encoded before.
 static void encode_group(void *context, int task, int worker) {
     const struct appending *appending = context;
-    const int64_t first = (appending->first_group + task) * GROUP;
+    const struct el_codes *codes = appending->codes;
+    const int64_t first = EL_MAX((appending->first_group + task) * GROUP, codes->count);
+    const int64_t end = EL_MIN((appending->first_group + task + 1) * GROUP, appending->set->count);
+    const struct run *run = &codes->runs[first / codes->run_rows];
+    const int64_t i = first % codes->run_rows;
+    struct bounds *bounds = &run->bounds[i / GROUP];
+    float errors[GROUP];
+    const struct el_byte_rows rows = {.bytes = run->bytes + (size_t)i * codes->stride,
+                                      .scales = run->scales + i,
+                                      .squares = run->squares + i,
+                                      .errors = errors};
     (void)worker;
-    for (int64_t row = EL_MAX(first, appending->codes->count);
-         row < EL_MIN(first + GROUP, appending->set->count); row++)
-        encode_row(appending, row);
+    el_encode_byte_rows(appending->ops, appending->set->rows + first * codes->dim, end - first, codes->dim,
+                        &rows);
+    for (int64_t row = 0; row < end - first; row++) {
+        bounds->error = fmaxf(bounds->error, errors[row]);
+        bounds->square = fmaxf(bounds->square, rows.squares[row]);
+    }
 }
 
 static int open_run(const struct el_codes *codes, struct run *ret_run) {
@@ -146,9 +135,10 @@ static int open_run(const struct el_codes *codes, struct run *ret_run) {
 }
 
 int el_codes_append(struct el_codes *codes, const struct el_vector_set *set, struct el_team *team) {
-    const int64_t runs = el_divide_up(set->count, codes->run_rows);
+    const int64_t runs = EL_MAX(el_divide_up(set->count, codes->run_rows), codes->run_count);
     struct appending appending = {.codes = codes, .set = set, .first_group = codes->count / GROUP};
     if (set->count <= codes->count) return 0;
+    EL_TRY(el_ops_find(NULL, &appending.ops));
     EL_TRY(el_realloc(&codes->runs, (size_t)runs, sizeof *codes->runs));
     for (; codes->run_count < runs; codes->run_count++)
         EL_TRY(open_run(codes, &codes->runs[codes->run_count]));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exact search in two steps. Blocks of rows that stay in the cache are multiplied with the queries
-// (products.h). What comes within rounding of a query's k-th best score so far, and only that, is scored
-// again in double, which alone decides. Each thread takes runs of rows and keeps its own k best; they are
-// merged at the end.
+// (products.h). What comes within its error of a query's k-th best score so far, and only that, is scored
+// again in double, which alone decides (exact_scan.h). Each thread takes runs of rows and keeps its own k
+// best; they are merged at the end.
 #include "vectors/exact.h"
 
 #include <math.h>
@@ -11,10 +11,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "vectors/best.h"
-#include "vectors/blocks.h"
-#include "vectors/products.h"
-#include "vectors/score.h"
+#include "vectors/exact_scan.h"
 
 enum {
     MOST_QUERIES = 1024,      // at a time; more read the rows again
@@ -23,18 +20,12 @@ enum {
     LEAST_TASK_ROWS = 64,     // fewer are not worth waking a thread
     BLOCKS_PER_TASK = 16,
     HITS_BYTES = 64 << 20, // that threads keep at once, where k is large
-    QUAD = 4,
-    GROUP = 16, // scores that are compared at once
 };
 
-// What one thread keeps.
 struct worker {
-    struct el_exec exec;
+    struct el_exact_scan scan;
     struct el_block_walk walk;
-    struct el_best *best; // [count]
-    float *least;         // [count, rounded up to GROUP]: what a product must reach to be looked at
-    struct el_block_products products; // of the block at hand; room for most_rows, and a GROUP behind them
-    int64_t block_rows;                // of the next block
+    int64_t block_rows; // of the next block
     int status;
 };
 
@@ -52,86 +43,6 @@ struct search {
     int wanted;
 };
 
-// ---- the filter ----
-
-static float least_product(const struct search *search, const struct worker *worker, int query) {
-    const struct el_products *products = &search->products;
-    return el_bound_least(&products->bound, &products->bounds[query], el_best_least(&worker->best[query]),
-                          &worker->products.rows);
-}
-
-// What is to be taken from a row's products: for squared distances, half of its square.
-static float offset_of(const struct search *search, const struct worker *worker, int64_t i) {
-    return search->set->metric == EL_METRIC_L2 ? worker->products.squares[i] / 2 : 0;
-}
-
-static float scale_of(const struct worker *worker, int64_t i) {
-    return worker->products.scales ? worker->products.scales[i] : 1;
-}
-
-typedef float quad __attribute__((vector_size(4 * QUAD), aligned(4), may_alias));
-typedef int32_t quad_mask __attribute__((vector_size(4 * QUAD)));
-
-// Whether any of GROUP products, times the scale, reaches what it must, less the offset. A NaN passes.
-static bool any_reaches(const float *products, float scale, const float *least, float offset) {
-    quad_mask below = {-1, -1, -1, -1};
-    uint64_t halves[2];
-    for (int i = 0; i < GROUP; i += QUAD)
-        below &= *(const quad *)(products + i) * scale < *(const quad *)(least + i) + offset;
-    memcpy(halves, &below, sizeof halves);
-    return (halves[0] & halves[1]) != UINT64_MAX;
-}
-
-static void look_at(const struct search *search, struct worker *worker, const struct el_block *block,
-                    int64_t i, int query) {
-    const int dim = search->set->dim;
-    const float score = el_exact_score(search->set->metric, search->queries + (int64_t)query * dim,
-                                       block->rows + i * dim, dim);
-    el_best_offer(&worker->best[query], (struct el_hit){el_block_row(block, i), score});
-    worker->least[query] = least_product(search, worker, query);
-}
-
-static void filter_row(const struct search *search, struct worker *worker, const struct el_block *block,
-                       int64_t i) {
-    const float *products = worker->products.values + i * search->count;
-    const float offset = offset_of(search, worker, i), scale = scale_of(worker, i);
-    for (int first = 0; first < search->count; first += GROUP) {
-        if (!any_reaches(products + first, scale, worker->least + first, offset)) continue;
-        for (int query = first; query < EL_MIN(first + GROUP, search->count); query++)
-            if (el_reaches(products[query] * scale, worker->least[query] + offset))
-                look_at(search, worker, block, i, query);
-    }
-}
-
-static void filter_rows(const struct search *search, struct worker *worker, const struct el_block *block,
-                        int64_t first, int64_t end) {
-    for (int64_t i = first; i < end; i++)
-        if (el_is_allowed(search->set, el_block_row(block, i))) filter_row(search, worker, block, i);
-}
-
-// One query's products lie side by side, so that GROUP rows are compared at once.
-static void filter_column(const struct search *search, struct worker *worker, const struct el_block *block) {
-    int64_t first = 0;
-    for (; first + GROUP <= block->count; first += GROUP) {
-        float products[GROUP], least[GROUP];
-        for (int i = 0; i < GROUP; i++) {
-            products[i] = worker->products.values[first + i] * scale_of(worker, first + i);
-            least[i] = worker->least[0] + offset_of(search, worker, first + i);
-        }
-        if (any_reaches(products, 1, least, 0)) filter_rows(search, worker, block, first, first + GROUP);
-    }
-    filter_rows(search, worker, block, first, block->count);
-}
-
-static void filter_block(const struct search *search, struct worker *worker, const struct el_block *block) {
-    for (int query = 0; query < search->count; query++)
-        worker->least[query] = least_product(search, worker, query);
-    if (search->count == 1)
-        filter_column(search, worker, block);
-    else
-        filter_rows(search, worker, block, 0, block->count);
-}
-
 static void search_rows(void *context, int task, int number) {
     const struct search *search = context;
     struct worker *worker = &search->workers[number];
@@ -140,8 +51,7 @@ static void search_rows(void *context, int task, int number) {
     worker->walk.end = search->set->count * (task + 1) / search->tasks;
     while (worker->status == 0 && el_block_next(&worker->walk, worker->block_rows, &block)) {
         worker->block_rows = EL_MIN(2 * worker->block_rows, search->most_rows);
-        worker->status = el_products_multiply(&search->products, &worker->exec, &block, &worker->products);
-        if (worker->status == 0) filter_block(search, worker, &block);
+        worker->status = el_exact_scan_block(&worker->scan, &block);
     }
 }
 
@@ -151,9 +61,9 @@ static void search_rows(void *context, int task, int number) {
 static void merge_query(void *context, int query, int number) {
     (void)number;
     const struct search *search = context;
-    struct el_best *best = &search->workers[0].best[query];
+    struct el_best *best = &search->workers[0].scan.best[query];
     for (int t = 1; t < search->threads; t++) {
-        const struct el_best *other = &search->workers[t].best[query];
+        const struct el_best *other = &search->workers[t].scan.best[query];
         for (int64_t i = 0; i < other->count; i++)
             el_best_offer(best, other->hits[i]);
     }
@@ -161,29 +71,16 @@ static void merge_query(void *context, int query, int number) {
 }
 
 static int start_worker(const struct search *search, struct el_arena *arena, struct worker *worker) {
-    const size_t count = (size_t)search->count, rows = (size_t)search->most_rows, k = (size_t)search->k;
-    struct el_hit *hits;
+    const struct el_vector_set *set = search->set;
     const struct el_codes *codes = search->products.codes;
-    struct el_block_products *products = &worker->products;
-    *worker = (struct worker){.walk = {.set = search->set, .run = codes ? el_codes_run(codes) : 0},
-                              .block_rows = FIRST_ROWS};
-    el_arena_init(&worker->exec.scratch);
-    EL_TRY(el_ops_find(NULL, &worker->exec.ops));
-    EL_TRY(el_arena_alloc(arena, count, sizeof *worker->best, &worker->best));
-    EL_TRY(el_arena_alloc(arena, count * k, sizeof *hits, &hits));
-    EL_TRY(el_arena_alloc(arena, count + GROUP, sizeof *worker->least, &worker->least));
-    EL_TRY(el_arena_alloc(arena, rows * count + GROUP, sizeof *products->values, &products->values));
-    EL_TRY(el_arena_alloc(arena, rows, sizeof *products->own_squares, &products->own_squares));
-    if (search->set->allowed && !codes) {
-        EL_TRY(el_arena_alloc(arena, rows * (size_t)search->set->dim, sizeof(float), &worker->walk.copies));
+    const size_t rows = (size_t)search->most_rows;
+    worker->walk = (struct el_block_walk){.set = set, .run = codes ? el_codes_run(codes) : 0};
+    worker->block_rows = FIRST_ROWS;
+    if (set->allowed && !codes) {
+        EL_TRY(el_arena_alloc(arena, rows * (size_t)set->dim, sizeof(float), &worker->walk.copies));
         EL_TRY(el_arena_alloc(arena, rows, sizeof *worker->walk.numbers, &worker->walk.numbers));
     }
-    for (size_t i = 0; i < count; i++)
-        worker->best[i] = (struct el_best){.hits = hits + i * k, .capacity = search->k};
-    for (size_t i = 0; i < count + GROUP; i++)
-        worker->least[i] = INFINITY; // behind the last query, too: no product reaches it
-    memset(products->values, 0, (rows * count + GROUP) * sizeof *products->values);
-    return 0;
+    return el_exact_scan_open(&search->products, search->most_rows, search->k, arena, &worker->scan);
 }
 
 static int start_workers(struct search *search, struct el_arena *arena) {
@@ -220,7 +117,7 @@ static int search_chunk(struct search *search, struct el_team *team) {
     el_arena_init(&arena);
     const int status = run_search(search, team, &arena);
     for (int t = 0; search->workers && t < search->threads; t++)
-        el_exec_close(&search->workers[t].exec);
+        el_exec_close(&search->workers[t].scan.exec);
     el_products_close(&search->products);
     el_arena_done(&arena);
     return status;

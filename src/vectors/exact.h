@@ -8,6 +8,7 @@
 #ifndef EL_VECTORS_EXACT_H
 #define EL_VECTORS_EXACT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/thread.h"
@@ -26,6 +27,7 @@ struct el_vector_set {
     // The rows as bytes, or more rows than these: read first where that is faster; the lists are the same.
     // NULL: there are none.
     const struct el_codes *codes;
+    bool only_floats; // no bytes are made of the rows for many queries: the lists are the same, for benches
 };
 
 struct el_hit {

@@ -3,6 +3,7 @@
 #include "vectors/products.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -18,13 +19,12 @@ static struct el_tensor view(const float *values, int64_t rows, int64_t columns)
 
 // ---- the queries ----
 
-static int pack(struct el_products *products, enum el_precision precision) {
+static int pack(const struct el_products *products, enum el_precision precision,
+                struct el_linear **ret_packed) {
     const struct el_tensor queries = view(products->queries, products->count, products->set->dim);
     struct el_target target = {.precision = precision};
     EL_TRY(el_ops_find(NULL, &target.ops));
-    EL_TRY(el_linear_open(&target, &queries, NULL, &products->packed));
-    el_linear_expect_stream(products->packed);
-    return 0;
+    return el_linear_open(&target, &queries, NULL, ret_packed);
 }
 
 // 1 when all queries can be bytes, which sets their errors; else 0.
@@ -40,17 +40,28 @@ static int measure_errors(struct el_products *products, struct el_arena *arena) 
     return 1;
 }
 
-// The queries as bytes, where that can be and pays. Where a filter leaves few rows, copies of those are
-// cheaper than the bytes of all.
-static int try_codes(struct el_products *products, struct el_arena *arena) {
+// Whether bytes that are kept pay: where a filter leaves few rows, copies of those are cheaper than the bytes
+// of all.
+static bool suits_kept_bytes(const struct el_vector_set *set) {
+    return set->codes && el_codes_count(set->codes) >= set->count &&
+           LEAST_SHARE * el_allowed_count(set) >= set->count;
+}
+
+// The queries as bytes, where that can be and pays.
+static int try_bytes(struct el_products *products, struct el_arena *arena) {
     const struct el_vector_set *set = products->set;
-    if (!set->codes || el_codes_count(set->codes) < set->count) return 0;
-    if (LEAST_SHARE * el_allowed_count(set) < set->count) return 0;
+    const bool kept = suits_kept_bytes(set);
+    if (!kept && (set->only_floats || products->count <= FEW_QUERIES || set->dim > EL_CODES_MOST_DIM))
+        return 0;
     const int suit = measure_errors(products, arena);
     if (suit <= 0) return suit;
-    const int status = pack(products, EL_PRECISION_BYTES);
-    if (status == 0) products->codes = set->codes;
-    return status == EL_EUNSUPPORTED ? 0 : status;
+    const int status = pack(products, EL_PRECISION_BYTES, &products->bytes);
+    if (status == EL_EUNSUPPORTED) return 0;
+    if (status == 0 && kept) {
+        products->codes = set->codes;
+        el_linear_expect_stream(products->bytes);
+    }
+    return status;
 }
 
 static int open(struct el_products *products, struct el_arena *arena) {
@@ -58,32 +69,61 @@ static int open(struct el_products *products, struct el_arena *arena) {
     for (int i = 0; i < products->count; i++)
         products->bounds[i] =
             el_bound_query(&products->bound, products->queries + (int64_t)i * products->set->dim);
-    EL_TRY(try_codes(products, arena));
-    if (products->codes) return 0;
-    for (int i = 0; i < products->count; i++)
-        products->bounds[i].error = 0;
-    return products->count <= FEW_QUERIES ? 0 : pack(products, EL_PRECISION_FP32);
+    EL_TRY(try_bytes(products, arena));
+    if (products->count <= FEW_QUERIES) return 0;
+    EL_TRY(pack(products, EL_PRECISION_FP32, &products->packed));
+    el_linear_expect_stream(products->packed);
+    return 0;
 }
 
 int el_products_open(const struct el_vector_set *set, const float *queries, int count, struct el_arena *arena,
                      struct el_products *ret_products) {
     struct el_products products = {
         .set = set, .queries = queries, .count = count, .bound = el_bound_init(set->metric, set->dim)};
-    EL_TRY(open(&products, arena));
+    const int status = open(&products, arena);
+    if (status < 0) {
+        el_products_close(&products);
+        return status;
+    }
     *ret_products = products;
     return 0;
 }
 
 void el_products_close(struct el_products *products) {
     el_linear_close(products->packed);
+    el_linear_close(products->bytes);
+}
+
+// Bytes of a row that is encoded.
+static int64_t code_bytes(const struct el_products *products) {
+    return el_input_units(EL_PRECISION_BYTES, products->set->dim) * 4;
 }
 
 int64_t el_products_row_bytes(const struct el_products *products) {
-    const int64_t element = products->codes ? 1 : sizeof(float);
-    return products->set->dim * element + products->count * (int64_t)sizeof(float);
+    const int64_t floats = products->set->dim * (int64_t)sizeof(float);
+    const int64_t read = products->codes   ? code_bytes(products)
+                         : products->bytes ? floats + code_bytes(products)
+                                           : floats;
+    return read + products->count * (int64_t)sizeof(float);
 }
 
 // ---- a block ----
+
+int el_block_products_open(const struct el_products *products, int64_t rows, int64_t more,
+                           struct el_arena *arena, struct el_block_products *ret_block_products) {
+    const size_t count = (size_t)rows, values = count * (size_t)products->count + (size_t)more;
+    struct el_block_products ours = {0};
+    EL_TRY(el_arena_alloc(arena, values, sizeof *ours.values, &ours.values));
+    EL_TRY(el_arena_alloc(arena, count, sizeof *ours.own.squares, &ours.own.squares));
+    memset(ours.values, 0, values * sizeof *ours.values);
+    if (products->bytes && !products->codes) {
+        EL_TRY(el_arena_alloc(arena, count, (size_t)code_bytes(products), &ours.own.bytes));
+        EL_TRY(el_arena_alloc(arena, count, sizeof *ours.own.scales, &ours.own.scales));
+        EL_TRY(el_arena_alloc(arena, count, sizeof *ours.own.errors, &ours.own.errors));
+    }
+    *ret_block_products = ours;
+    return 0;
+}
 
 // A NaN is passed over: its row's products pass the filter by themselves.
 static float largest(const float *values, int64_t count) {
@@ -93,16 +133,28 @@ static float largest(const float *values, int64_t count) {
     return most;
 }
 
+// The block's rows as bytes: those that are kept, or made now.
+static struct el_code_rows encoded(const struct el_products *products, const struct el_exec *exec,
+                                   const struct el_block *block, const struct el_byte_rows *own) {
+    if (products->codes) return el_codes_at(products->codes, block->first, block->count);
+    el_encode_byte_rows(exec->ops, block->rows, block->count, products->set->dim, own);
+    return (struct el_code_rows){.bytes = own->bytes,
+                                 .scales = own->scales,
+                                 .squares = own->squares,
+                                 .error = largest(own->errors, block->count),
+                                 .square = largest(own->squares, block->count)};
+}
+
 static int multiply_bytes(const struct el_products *products, struct el_exec *exec,
                           const struct el_block *block, struct el_block_products *ours) {
-    const struct el_code_rows rows = el_codes_at(products->codes, block->first, block->count);
+    const struct el_code_rows rows = encoded(products, exec, block, &ours->own);
     struct el_tensor out = view(ours->values, block->count, products->count);
     const struct el_tensor bytes =
         el_tensor_2d(EL_U8, (void *)(uintptr_t)rows.bytes, block->count, products->set->dim);
     ours->squares = rows.squares;
     ours->scales = rows.scales;
-    ours->rows = (struct el_row_bound){el_bound_length(&products->bound, rows.square), rows.error};
-    return exec->ops->linear(exec, &bytes, products->packed, EL_ACT_NONE, NULL, &out);
+    ours->rows = (struct el_row_bound){el_bound_length(&products->bound, rows.square), true, rows.error};
+    return exec->ops->linear(exec, &bytes, products->bytes, EL_ACT_NONE, NULL, &out);
 }
 
 static int multiply_floats(const struct el_products *products, struct el_exec *exec,
@@ -112,17 +164,18 @@ static int multiply_floats(const struct el_products *products, struct el_exec *e
     const struct el_tensor queries = view(products->queries, unpacked, dim);
     struct el_tensor few = view(ours->values, block->count, unpacked);
     struct el_tensor all = view(ours->values, block->count, products->count);
-    struct el_tensor squares = el_tensor_1d(EL_F32, ours->own_squares, block->count);
+    struct el_tensor squares = el_tensor_1d(EL_F32, ours->own.squares, block->count);
     EL_TRY(exec->ops->inner_products(exec, &rows, &queries, &few, &squares));
-    const float square = largest(ours->own_squares, block->count);
-    ours->squares = ours->own_squares;
+    const float square = largest(ours->own.squares, block->count);
+    ours->squares = ours->own.squares;
     ours->scales = NULL;
     ours->rows = (struct el_row_bound){.longest = el_bound_length(&products->bound, square)};
     return products->packed ? exec->ops->linear(exec, &rows, products->packed, EL_ACT_NONE, NULL, &all) : 0;
 }
 
 int el_products_multiply(const struct el_products *products, struct el_exec *exec,
-                         const struct el_block *block, struct el_block_products *block_products) {
-    return products->codes ? multiply_bytes(products, exec, block, block_products)
-                           : multiply_floats(products, exec, block, block_products);
+                         const struct el_block *block, bool by_bytes,
+                         struct el_block_products *block_products) {
+    return by_bytes ? multiply_bytes(products, exec, block, block_products)
+                    : multiply_floats(products, exec, block, block_products);
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of blocks of rows with the queries of a search: a few queries by inner products that stream the
-// rows, many as the packed weights of a linear layer; of the rows as floats, or as bytes where a set has
-// codes and its processor is faster with them.
+// Products of blocks of rows with the queries of a search, in floats or in bytes.
+//
+// Floats: a few queries by inner products that stream the rows, many as the packed weights of a linear layer.
+// Bytes, a quarter of the work, where the instruction set has products of bytes for so many queries: those
+// that a set keeps (codes.h) or, for many queries, made of each block as it comes. Making them costs as much
+// as the products of about ten queries in floats, so with more than FEW_QUERIES it pays.
 #ifndef EL_VECTORS_PRODUCTS_H
 #define EL_VECTORS_PRODUCTS_H
 
 #include "base/arena.h"
-#include "ops/ops.h"
+#include "ops/encode.h"
 #include "vectors/blocks.h"
 #include "vectors/bound.h"
 #include "vectors/codes.h"
@@ -15,8 +18,9 @@ struct el_products {
     const struct el_vector_set *set;
     const float *queries; // [count][dim]
     int count;
-    const struct el_codes *codes; // NULL: floats are multiplied
-    struct el_linear *packed;     // the queries; NULL: they are few
+    struct el_linear *packed;     // the queries as floats; NULL: they are few
+    struct el_linear *bytes;      // the queries as bytes; NULL: floats are multiplied only
+    const struct el_codes *codes; // the rows as bytes; NULL: made of each block
     struct el_bound bound;
     struct el_query_bound *bounds; // [count]
 };
@@ -24,10 +28,10 @@ struct el_products {
 // What a thread has of the block at hand: row i's product with query n is scales[i] values[i][n].
 struct el_block_products {
     float *values;        // [count][queries]
-    float *own_squares;   // [count]: room for those of floats
     const float *squares; // [count]: |row|^2
     const float *scales;  // [count]; NULL: 1
     struct el_row_bound rows;
+    struct el_byte_rows own; // room: the squares of floats, and for bytes of the block
 };
 
 // Looks at the queries [count][dim] and chooses. Borrows set and queries; takes memory of the arena. On
@@ -39,8 +43,13 @@ void el_products_close(struct el_products *products);
 // Bytes that a row and its products take of a cache.
 int64_t el_products_row_bytes(const struct el_products *products);
 
-// Fills `block_products`, whose room the caller has made. EL_ENOMEM.
+// Room for blocks of up to `rows` rows, and for `more` products behind them, all zeros. EL_ENOMEM.
+int el_block_products_open(const struct el_products *products, int64_t rows, int64_t more,
+                           struct el_arena *arena, struct el_block_products *ret_block_products);
+
+// Fills `block_products`; by bytes only where there are bytes of the queries. EL_ENOMEM.
 int el_products_multiply(const struct el_products *products, struct el_exec *exec,
-                         const struct el_block *block, struct el_block_products *block_products);
+                         const struct el_block *block, bool by_bytes,
+                         struct el_block_products *block_products);
 
 #endif

@@ -50,7 +50,11 @@ static struct el_codes *new_codes(struct el_vector_set set) {
     return codes;
 }
 
-// One search on every instruction set, of floats and of bytes, each with 1 thread and with 2 to 4.
+// How a set is searched: as el_search_exact chooses, by floats alone, by bytes that are kept.
+enum way { CHOSEN, ONLY_FLOATS, KEPT_BYTES, WAYS };
+static const char *const way_texts[WAYS] = {"chosen", "floats", "kept bytes"};
+
+// One search on every instruction set, each way, with 1 thread and with 2 to 4.
 static void check_search(const struct search *s) {
     float *rows = new_rows(s->kind, s->rows, s->dim);
     float *queries = new_rows(s->kind == NOT_FINITE ? FEW_VALUES : s->kind, s->queries, s->dim);
@@ -64,13 +68,17 @@ static void check_search(const struct search *s) {
     for (int q = 0; q < s->queries; q++)
         plain_search(&set, queries + q * s->dim, s->k, want + q * s->k);
     for (int i = 0; i < el_ops_count(); i++)
-        for (int way = 0; way < 4; way++) {
-            const int threads = way & 1 ? 2 + draw_below(MOST_THREADS - 1) : 1;
-            set.codes = way & 2 ? codes : NULL;
+        for (int round = 0; round < 2 * WAYS; round++) {
+            const int threads = round % 2 ? 2 + draw_below(MOST_THREADS - 1) : 1;
+            const enum way way = (enum way)(round / 2);
+            char name[40];
+            set.codes = way == KEPT_BYTES ? codes : NULL;
+            set.only_floats = way == ONLY_FLOATS;
             setenv("ELEANOR_SIMD", el_ops_at(i)->name, 1);
             memset(got, 0, (size_t)(s->queries * s->k) * sizeof *got);
             assert_int_equal(el_search_exact(&set, queries, s->queries, s->k, teams[threads], got), 0);
-            assert_same_hits(s, el_ops_at(i)->name, way & 2 ? -threads : threads, got, want);
+            snprintf(name, sizeof name, "%s, %s", el_ops_at(i)->name, way_texts[way]);
+            assert_same_hits(s, name, threads, got, want);
         }
     el_codes_close(codes);
     el_free(rows);
@@ -98,6 +106,21 @@ static void every_list_is_the_plain_one(void **state) {
                 .queries = draw_from(query_counts, EL_COUNT(query_counts)),
                 .k = draw_from(ks, EL_COUNT(ks)),
             });
+}
+
+// So many rows that bytes are looked at to the end, and that many scores lie closer than bytes tell.
+static void bytes_pass_over_no_row_that_belongs(void **state) {
+    (void)state;
+    vectors_seed = 7;
+    for (int metric = EL_METRIC_IP; metric <= EL_METRIC_L2; metric++)
+        for (int filter = NO_FILTER; filter <= HALF; filter++)
+            check_search(&(struct search){.kind = UNIT,
+                                          .filter = (enum filter)filter,
+                                          .metric = (enum el_metric)metric,
+                                          .rows = 10000,
+                                          .dim = 24,
+                                          .queries = filter == HALF ? 3 : 33,
+                                          .k = 10});
 }
 
 // More rows than lie end to end as bytes.
@@ -151,6 +174,7 @@ static void bad_input_is_refused_and_touches_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_list_is_the_plain_one),
+        cmocka_unit_test(bytes_pass_over_no_row_that_belongs),
         cmocka_unit_test(runs_of_bytes_are_searched_as_one),
         cmocka_unit_test(bytes_that_do_not_suit_are_left_alone),
         cmocka_unit_test(bad_input_is_refused_and_touches_nothing),
