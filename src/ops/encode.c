@@ -203,17 +203,17 @@ float el_byte_row_error(double rest, float largest, int64_t depth) {
     return (float)(sum + (double)largest * sqrt((double)depth) * 0x1p-22);
 }
 
-static struct el_byte_row encode_byte_row(const float *row, int64_t depth, uint8_t *bytes) {
+static void encode_byte_row(const float *row, int64_t depth, uint8_t *bytes, struct el_byte_row *ret_row) {
     const float scale = el_encode_bytes(row, depth, (int8_t *)bytes);
     double square = 0, rest = 0;
-    if (isnan(scale)) return (struct el_byte_row){.scale = NAN};
-    for (int64_t i = 0; i < depth; i++) {
+    for (int64_t i = 0; i < depth && !isnan(scale); i++) {
         const double left = row[i] - (double)scale * (int8_t)bytes[i];
         square += (double)row[i] * row[i];
         rest += left * left;
         bytes[i] ^= EL_BYTES_ZERO; // as adding it
     }
-    return (struct el_byte_row){scale, (float)square, el_byte_row_error(rest, 127 * scale, depth)};
+    const float error = isnan(scale) ? 0 : el_byte_row_error(rest, 127 * scale, depth);
+    *ret_row = (struct el_byte_row){scale, (float)square, error};
 }
 
 void el_encode_byte_rows(const struct el_ops *ops, const float *rows, int64_t count, int64_t depth,
@@ -223,7 +223,8 @@ void el_encode_byte_rows(const struct el_ops *ops, const float *rows, int64_t co
     el_encode_byte_row_fn *encode = filling->encode_byte_row ? filling->encode_byte_row : encode_byte_row;
     for (int64_t r = 0; r < count; r++) {
         uint8_t *bytes = ret_rows->bytes + r * size;
-        const struct el_byte_row row = encode(rows + r * depth, depth, bytes);
+        struct el_byte_row row;
+        encode(rows + r * depth, depth, bytes, &row);
         const int64_t written = isnan(row.scale) ? 0 : depth;
         memset(bytes + written, EL_BYTES_ZERO, (size_t)(size - written));
         ret_rows->scales[r] = row.scale;

@@ -52,7 +52,8 @@ struct el_byte_row {
     float scale, square, error;
 };
 // Writes `depth` bytes, or none where the scale is NAN.
-typedef struct el_byte_row el_encode_byte_row_fn(const float *row, int64_t depth, uint8_t *ret_bytes);
+typedef void el_encode_byte_row_fn(const float *row, int64_t depth, uint8_t *ret_bytes,
+                                   struct el_byte_row *ret_row);
 // The error of a row from the sum of squares of what its bytes leave over, and its largest magnitude; allows
 // for that sum, and what is summed, having been computed in floats.
 float el_byte_row_error(double rest, float largest, int64_t depth);
