@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The documents' database: its tables, and one prepared statement for each thing that is asked of it.
+// The documents' database: one prepared statement for each thing that is asked of it.
 #include "index/documents.h"
 
 #include <fcntl.h>
@@ -12,43 +12,12 @@
 #include "base/mem.h"
 #include "index/filter_sql.h"
 #include "index/index.h"
+#include "index/schema.h"
 #include "index/sql.h"
 #include "index/text_search.h"
 #include "index/words.h"
 
-enum { APPLICATION = 0x454C4958, VERSION = 2, BUSY_MS = 10000 }; // "ELIX"
-
-#define CHUNKS                                                                             \
-    "CREATE TABLE chunks(chunk INTEGER PRIMARY KEY, row INTEGER NOT NULL UNIQUE,"          \
-    "  document INTEGER NOT NULL REFERENCES documents, part INTEGER NOT NULL, text TEXT);" \
-    "CREATE INDEX chunks_of_document ON chunks(document, row);"
-
-// The words of the chunks' texts, which are not kept twice: so FTS5 is to be told them again when they go.
-#define WORDS                                                                                         \
-    "CREATE VIRTUAL TABLE words USING fts5(text, content = '', tokenize = '" EL_WORDS_TOKENIZER "');" \
-    "CREATE TRIGGER chunk_comes AFTER INSERT ON chunks WHEN new.text IS NOT NULL BEGIN"               \
-    "  INSERT INTO words(rowid, text) VALUES(new.chunk, new.text); END;"                              \
-    "CREATE TRIGGER chunk_goes AFTER DELETE ON chunks WHEN old.text IS NOT NULL BEGIN"                \
-    "  INSERT INTO words(words, rowid, text) VALUES('delete', old.chunk, old.text); END;"
-
-static const char *const schema =
-    "PRAGMA journal_mode = WAL;"
-    "BEGIN;"
-    "CREATE TABLE state(generation INTEGER NOT NULL, rows INTEGER NOT NULL, version INTEGER NOT NULL,"
-    "  key BLOB NOT NULL);"
-    "CREATE TABLE documents(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,"
-    "  metadata TEXT);"
-    "CREATE TABLE dead(row INTEGER PRIMARY KEY);" CHUNKS WORDS;
-
-// Version 1 had no words, and its chunks no number that compaction leaves alone.
-static const char *const upgrade = "BEGIN IMMEDIATE;"
-                                   "DROP INDEX chunks_of_document;"
-                                   "ALTER TABLE chunks RENAME TO chunks_1;" CHUNKS WORDS
-                                   "INSERT INTO chunks(row, document, part, text) SELECT row, document, "
-                                   "part, text FROM chunks_1 ORDER BY row;"
-                                   "DROP TABLE chunks_1;"
-                                   "PRAGMA user_version = 2;"
-                                   "COMMIT";
+enum { BUSY_MS = 10000 };
 
 enum statement {
     BEGIN_READ,
@@ -162,46 +131,25 @@ int el_documents_create(const char *path, const struct el_siphash_key *key) {
     struct el_siphash_key drawn;
     EL_TRY(el_siphash_draw_key(&drawn));
     EL_TRY(open_database(path, SQLITE_OPEN_CREATE, &documents));
-    EL_TRY(el_sql_execute(&documents->sql, schema));
+    EL_TRY(el_sql_execute(&documents->sql, "PRAGMA journal_mode = WAL; BEGIN"));
+    EL_TRY(el_schema_make(&documents->sql));
     const struct el_sql_value value = el_sql_blob(key ? key : &drawn, sizeof drawn);
     EL_TRY(run(documents, MAKE_STATE, &value, 1));
-    return el_sql_execute(&documents->sql,
-                          "PRAGMA application_id = 0x454C4958; PRAGMA user_version = 2; COMMIT");
-}
-
-static int read_pragma(struct el_documents *documents, const char *what, int64_t *ret_value) {
-    sqlite3_stmt *statement el_auto_statement = NULL;
-    EL_TRY(el_sql_prepare(&documents->sql, what, 0, &statement));
-    int status = el_sql_step(&documents->sql, statement);
-    if (status > 0) *ret_value = sqlite3_column_int64(statement, 0);
-    return status < 0 ? status : 0;
-}
-
-static int read_version(struct el_documents *documents, int64_t *ret_version) {
-    *ret_version = 0;
-    return read_pragma(documents, "PRAGMA user_version", ret_version);
+    return run(documents, COMMIT, NULL, 0);
 }
 
 int el_documents_open(const char *path, struct el_documents **ret_documents) {
     el_auto(close_p) struct el_documents *documents = NULL;
-    int64_t application = 0, version;
+    int64_t version;
     if (!el_path_exists(path)) return el_fail(EL_ENOENT, "%s is missing", path);
     EL_TRY(open_database(path, 0, &documents));
-    EL_TRY(read_pragma(documents, "PRAGMA application_id", &application));
-    EL_TRY(read_version(documents, &version));
-    if (application != APPLICATION) return el_fail(EL_EFORMAT, "%s is no database of an index", path);
-    if (version < 1 || version > VERSION)
-        return el_fail(EL_EUNSUPPORTED, "%s has version %" PRId64 ", this program reads up to %d", path,
-                       version, VERSION);
+    EL_TRY(el_schema_check(&documents->sql, &version));
     *ret_documents = el_steal(documents);
     return 0;
 }
 
 int el_documents_upgrade(struct el_documents *documents) {
-    int64_t version;
-    EL_TRY(read_version(documents, &version));
-    if (version == VERSION) return 0;
-    int status = el_sql_execute(&documents->sql, upgrade);
+    int status = el_schema_upgrade(&documents->sql);
     el_documents_end(documents);
     return status;
 }
@@ -443,8 +391,8 @@ int el_documents_match(struct el_documents *documents, const struct el_text *que
                        const uint64_t *allowed, int k, struct el_hit *ret_hits) {
     int64_t version;
     int count;
-    EL_TRY(read_version(documents, &version));
-    if (version < VERSION)
+    EL_TRY(el_schema_check(&documents->sql, &version));
+    if (version < EL_SCHEMA_WITH_WORDS)
         return el_fail(
             EL_EUNSUPPORTED,
             "%s was made before there was text search; whatever writes to the index brings it up to "

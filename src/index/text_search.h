@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text search: the chunks that share words with a question, by BM25, in the FTS5 table `words` of the
-// documents' database.
+// Text search: the chunks that share words with a question, in their texts or their documents' names, by
+// BM25, in the FTS5 table `words` of the documents' database.
 #ifndef EL_INDEX_TEXT_SEARCH_H
 #define EL_INDEX_TEXT_SEARCH_H
 

@@ -7,13 +7,14 @@
 
 #include "index/sql.h"
 
-#define EL_WORDS_TOKENIZER "eleanor" // FTS5 tables: tokenize = 'eleanor'
+#define EL_WORDS_TOKENIZER "eleanor" // FTS5 tables: tokenize = 'eleanor', or 'porter eleanor' for stems
 
 // Makes the tokenizer known to the database, which every use of its FTS5 tables needs. EL_EUNSUPPORTED:
 // SQLite was built without FTS5; EL_ENOMEM.
 int el_words_register(const struct el_sql *sql);
 
-// Calls `visit` with each word of a text, NUL-terminated, until it is negative. EL_ENOMEM.
+// Calls `visit` with each word of a text as it is, not its stem, NUL-terminated, until it is negative.
+// EL_ENOMEM.
 int el_words_each(const struct el_sql *sql, const char *text, size_t length,
                   int (*visit)(void *context, const char *word), void *context);
 

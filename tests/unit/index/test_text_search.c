@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Search by words and by both: what shares words with a question is found in any script, ranked by BM25,
-// through replacing, removing and compacting; what users write is never syntax; lists are fused by rank.
+// Search by words and by both: what shares words with a question is found in any script, by stems and by
+// names, ranked by BM25, through replacing, removing and compacting and in indexes of earlier versions; what
+// users write is never syntax; lists are fused by rank.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -167,11 +168,45 @@ static void scores_are_bm25(void **state) {
         put(index, (char[]){(char)('0' + i), '\0'}, "plum fig", 0);
     assert_int_equal(search(index, EL_QUERY_TEXT, "apple", 10, &answer), 0);
     assert_int_equal(answer.count, 1);
-    // Robertson and Zaragoza: k1 1.2, b 0.75; 9 texts of 20 words, 1 holds the word, twice in 4 words
-    const double idf = log((9 - 1 + 0.5) / (1 + 0.5)), length = 1 - 0.75 + 0.75 * 4 / (20 / 9.0);
+    // Robertson and Zaragoza: k1 1.2, b 0.75; 9 texts of 20 words and names of 9, 1 holds the word, twice in
+    // 5
+    const double idf = log((9 - 1 + 0.5) / (1 + 0.5)), length = 1 - 0.75 + 0.75 * 5 / (29 / 9.0);
     assert_true(fabs((double)answer.hits[0].score - idf * 2 * 2.2 / (2 + 1.2 * length)) < 1e-5);
     el_index_answer_done(&answer);
     expect_text(index, "plum", "2 3 4 5 6 7 8 9"); // alike: by who came first
+    el_index_close(index);
+}
+
+static void stems_are_alike(void **state) {
+    (void)state;
+    struct el_index *index = open_index(true);
+    put(index, "1", "to renew a certificate", 0);
+    put(index, "2", "relational databases", 0);
+    expect_text(index, "renewing certificates", "1");
+    expect_text(index, "RENEWED", "1");
+    expect_text(index, "relate", "2"); // stemmed once: twice, "relat" would become "rel"
+    expect_text(index, "certain", "");
+    el_index_close(index);
+}
+
+static void put_named(struct el_index *index, const char *id, const char *metadata, const char *words) {
+    const struct el_text text = {words, strlen(words)};
+    const struct el_index_document document = {.id = id, .metadata = metadata, .chunks = 1, .texts = &text};
+    if (el_index_put(index, &document, 1, (float[DIM]){0, 1}) < 0) fail_msg("%s", el_error_detail());
+}
+
+static void names_count_more_than_texts(void **state) {
+    (void)state;
+    struct el_index *index = open_index(true);
+    put_named(index, "/doc/a/b", NULL, "the contributed pieces, pieces, pieces");
+    put_named(index, "/doc/git/contrib/README", NULL, "what lies here");
+    put_named(index, "c", "{\"title\":\"On Pieces\",\"other\":\"fig\"}", "what lies there");
+    put_named(index, "d", "no JSON", "what lies there");
+    expect_text(index, "readme", "/doc/git/contrib/README");
+    expect_text(index, "pieces", "c /doc/a/b"); // once in a title, three times in a text
+    expect_text(index, "fig", "");
+    put_named(index, "c", "{\"title\":[\"plums\"]}", "what lies there");
+    expect_text(index, "pieces", "/doc/a/b");
     el_index_close(index);
 }
 
@@ -249,16 +284,9 @@ static void fusing(void **state) {
     assert_int_equal(count, 0);
 }
 
-// What version 1 had: chunks by their row, and no words.
-static void make_version_1(void) {
-    static const char *const sql =
-        "BEGIN; DROP TRIGGER chunk_comes; DROP TRIGGER chunk_goes; DROP TABLE words;"
-        "ALTER TABLE chunks RENAME TO chunks_2; DROP INDEX chunks_of_document;"
-        "CREATE TABLE chunks(row INTEGER PRIMARY KEY, document INTEGER NOT NULL"
-        "  REFERENCES documents, part INTEGER NOT NULL, text TEXT);"
-        "CREATE INDEX chunks_of_document ON chunks(document);"
-        "INSERT INTO chunks SELECT row, document, part, text FROM chunks_2;"
-        "DROP TABLE chunks_2; PRAGMA user_version = 1; COMMIT";
+// ---- earlier versions ----
+
+static void make_earlier(const char *sql) {
     char path[96];
     struct el_sql database = {.path = path};
     snprintf(path, sizeof path, "%s/documents.db", folder);
@@ -267,6 +295,26 @@ static void make_version_1(void) {
     if (el_sql_execute(&database, sql) < 0) fail_msg("%s", el_error_detail());
     sqlite3_close(database.db);
 }
+
+// Chunks by their row, and no words.
+static const char version_1[] = "BEGIN; DROP TRIGGER chunk_comes; DROP TRIGGER chunk_goes; DROP TABLE words;"
+                                "ALTER TABLE chunks RENAME TO chunks_2; DROP INDEX chunks_of_document;"
+                                "CREATE TABLE chunks(row INTEGER PRIMARY KEY, document INTEGER NOT NULL"
+                                "  REFERENCES documents, part INTEGER NOT NULL, text TEXT);"
+                                "CREATE INDEX chunks_of_document ON chunks(document);"
+                                "INSERT INTO chunks SELECT row, document, part, text FROM chunks_2;"
+                                "DROP TABLE chunks_2; PRAGMA user_version = 1; COMMIT";
+
+// Words of the texts alone, without stems.
+static const char version_2[] =
+    "BEGIN; DROP TRIGGER chunk_comes; DROP TRIGGER chunk_goes; DROP TABLE words;"
+    "CREATE VIRTUAL TABLE words USING fts5(text, content = '', tokenize = 'eleanor');"
+    "CREATE TRIGGER chunk_comes AFTER INSERT ON chunks WHEN new.text IS NOT NULL BEGIN"
+    "  INSERT INTO words(rowid, text) VALUES(new.chunk, new.text); END;"
+    "CREATE TRIGGER chunk_goes AFTER DELETE ON chunks WHEN old.text IS NOT NULL BEGIN"
+    "  INSERT INTO words(words, rowid, text) VALUES('delete', old.chunk, old.text); END;"
+    "INSERT INTO words(rowid, text) SELECT chunk, text FROM chunks WHERE text IS NOT NULL;"
+    "PRAGMA user_version = 2; COMMIT";
 
 static void an_index_of_version_1(void **state) {
     (void)state;
@@ -278,7 +326,7 @@ static void an_index_of_version_1(void **state) {
     put(writer, "3", "plum and pear", 3);
     assert_int_equal(el_index_remove(writer, (const char *[]){"1"}, 1, &removed), 0);
     el_index_close(writer);
-    make_version_1();
+    make_earlier(version_1);
     reader = open_index(false);
     expect(reader, EL_QUERY_VECTOR, "", "3 2");
     assert_int_equal(search(reader, EL_QUERY_TEXT, "plum", 1, &answer), EL_EUNSUPPORTED);
@@ -296,6 +344,31 @@ static void an_index_of_version_1(void **state) {
     el_index_close(writer);
 }
 
+static void an_index_of_version_2(void **state) {
+    (void)state;
+    struct el_index *writer = open_index(true), *reader;
+    int64_t removed;
+    put(writer, "plums", "a tree", 2);
+    put(writer, "pears", "trees", 1);
+    put(writer, "none", NULL, 1);
+    put(writer, "gone", "a house", 1);
+    assert_int_equal(el_index_remove(writer, (const char *[]){"gone"}, 1, &removed), 0);
+    el_index_close(writer);
+    make_earlier(version_2);
+    reader = open_index(false);
+    expect_text(reader, "trees", "pears");
+    expect_text(reader, "plums", "");
+    writer = open_index(true);
+    expect_text(reader, "trees", "pears plums"); // it sees what the writer did
+    expect_text(reader, "plums", "plums");
+    put(writer, "pears", "a house", 1);
+    expect_text(reader, "tree", "plums");
+    expect_text(reader, "pear house", "pears");
+    el_index_close(reader);
+    assert_int_equal(el_index_verify(writer), 0);
+    el_index_close(writer);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_index, remove_index)
     const struct CMUnitTest tests[] = {
@@ -303,10 +376,13 @@ int main(void) {
         TEST(nothing_is_syntax),
         TEST(a_question_of_many_words),
         TEST(scores_are_bm25),
+        TEST(stems_are_alike),
+        TEST(names_count_more_than_texts),
         TEST(what_changes_is_found_as_it_is),
         TEST(an_index_without_texts),
         TEST(both_ways_are_fused),
         TEST(an_index_of_version_1),
+        TEST(an_index_of_version_2),
         cmocka_unit_test(fusing),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
