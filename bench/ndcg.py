@@ -6,7 +6,8 @@
 
 Retrieval sets: from the pairs of STS-Benchmark, where the second sentence of each pair is a document, and a first
 sentence asks for those that people found to say the same (a score of 4 or 5); and Cranfield (Cleverdon, 1967: 1,400
-abstracts, 225 questions with judgements), a folder with cran.all.1400, cran.qry and cranqrel.
+abstracts, 225 questions with judgements), a folder with cran.all.1400, cran.qry and cranqrel. Its documents' titles are
+metadata, as users would have them.
 
 Documents go to a server's /v1/indexes as texts, questions to its query route. A document's place is that of its best
 chunk. By vector, the chunks found are also compared with those that faiss finds among the vectors of the index's own
@@ -31,10 +32,11 @@ DEPTH = 50  # chunks that are asked for, so that they are of ten documents
 
 
 class RetrievalSet:
-    """documents: {id: text}; questions: [(text, {id: gain})], with at least one document each."""
+    """documents: {id: text}; questions: [(text, {id: gain})], with at least one document each; titles: {id: title}."""
 
-    def __init__(self, name, documents, questions):
+    def __init__(self, name, documents, questions, titles=None):
         self.name, self.documents, self.questions = name, documents, [(text, of) for text, of in questions if of]
+        self.titles = titles or {}
 
 
 def sts(path, pairs=None):
@@ -53,7 +55,8 @@ def cranfield(folder):
     def records(name, field):
         text = (pathlib.Path(folder) / name).read_text(encoding="utf-8")
         for record in re.split(r"^\.I ", text, flags=re.MULTILINE)[1:]:
-            yield record.split("\n", 1)[0].strip(), " ".join(re.split(rf"^\.{field}\n", record, flags=re.MULTILINE)[1].split())
+            behind = re.split(rf"^\.{field}\n", record, flags=re.MULTILINE)[1]
+            yield record.split("\n", 1)[0].strip(), " ".join(re.split(r"^\.[A-Z]\n", behind, flags=re.MULTILINE)[0].split())
 
     relevant = {}
     for line in (pathlib.Path(folder) / "cranqrel").read_text(encoding="utf-8").splitlines():
@@ -62,7 +65,7 @@ def cranfield(folder):
             relevant.setdefault(int(question), {})[document] = 1
     # The judgements count the questions from 1 on, whatever their numbers.
     questions = [(text, relevant.get(i, {})) for i, (_, text) in enumerate(records("cran.qry", "W"), 1)]
-    return RetrievalSet("cranfield", dict(records("cran.all.1400", "W")), questions)
+    return RetrievalSet("cranfield", dict(records("cran.all.1400", "W")), questions, dict(records("cran.all.1400", "T")))
 
 
 def ndcg(found, relevant):
@@ -78,7 +81,8 @@ class Index:
     def __init__(self, server, retrieval_set):
         self.server, self.set = server, retrieval_set
         self.post("/v1/indexes", {"name": retrieval_set.name})
-        documents = [{"id": name, "text": text} for name, text in retrieval_set.documents.items()]
+        documents = [{"id": name, "text": text, "metadata": {"title": retrieval_set.titles.get(name, "")}}
+                     for name, text in retrieval_set.documents.items()]
         for first in range(0, len(documents), 100):
             self.post(f"/v1/indexes/{retrieval_set.name}/documents", {"documents": documents[first : first + 100]})
 
