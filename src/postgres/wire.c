@@ -66,11 +66,6 @@ int el_wire_copy_tail(struct el_str *out) {
     return el_wire_put_i16(out, -1);
 }
 
-int el_wire_field_i32(struct el_str *out, int32_t value) {
-    EL_TRY(el_wire_put_i32(out, sizeof value));
-    return el_wire_put_i32(out, value);
-}
-
 int el_wire_field_i64(struct el_str *out, int64_t value) {
     EL_TRY(el_wire_put_i32(out, sizeof value));
     return el_wire_put_i64(out, value);

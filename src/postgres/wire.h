@@ -20,7 +20,6 @@ int el_wire_put_texts(struct el_str *out, const char *const *texts, size_t count
 int el_wire_copy_head(struct el_str *out);
 int el_wire_copy_row(struct el_str *out, int16_t fields);
 int el_wire_copy_tail(struct el_str *out);
-int el_wire_field_i32(struct el_str *out, int32_t value);
 int el_wire_field_i64(struct el_str *out, int64_t value);
 int el_wire_field_bytes(struct el_str *out, const void *bytes, size_t size); // text, bytea
 int el_wire_field_json(struct el_str *out, const char *json);                // jsonb

@@ -93,10 +93,6 @@ static char *put_plain(char *p, float x) {
     }
 }
 
-size_t el_vector_json_bound(size_t dim) {
-    return dim * LONGEST_FLOAT + 2;
-}
-
 int el_vector_put_json(struct el_str *str, const float *vector, size_t dim) {
     EL_TRY(el_str_putc(str, '['));
     for (size_t i = 0; i < dim; i++) {

@@ -14,8 +14,7 @@ int el_vector_put_json(struct el_str *str, const float *vector, size_t dim);
 // Appends "\"AACAPw==\"": little-endian IEEE floats in base64 with padding. EL_ENOMEM.
 int el_vector_put_base64(struct el_str *str, const float *vector, size_t dim);
 
-// The bytes that vector takes at most, to reserve.
-size_t el_vector_json_bound(size_t dim);
+// The bytes that it takes at most, to reserve.
 size_t el_vector_base64_bound(size_t dim);
 
 #endif

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes the inventory, and prints it.
+// Takes the inventory.
 #include "topo/inventory.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-
-#include "base/error.h"
 
 void el_inventory_read(const char *root, struct el_nvml *nvml, struct el_inventory *ret_inventory) {
     struct el_inventory *inventory = ret_inventory;
@@ -30,58 +26,4 @@ void el_gpu_link_text(struct el_gpu_link link, char *ret_text, size_t size) {
         snprintf(ret_text, size, "NV%d", link.nvlinks);
     else
         snprintf(ret_text, size, "%s", el_gpu_path_text[link.path]);
-}
-
-// ---- JSON ----
-
-static int put_text(struct el_str *json, const char *key, const char *text) {
-    EL_TRY(el_str_printf(json, "\"%s\": ", key));
-    return el_str_put_json(json, text, strlen(text));
-}
-
-static int put_gpu(const struct el_gpu *gpu, struct el_str *json) {
-    EL_TRY(el_str_putc(json, '{'));
-    EL_TRY(put_text(json, "name", gpu->name));
-    EL_TRY(el_str_puts(json, ", "));
-    EL_TRY(put_text(json, "uuid", gpu->uuid));
-    EL_TRY(el_str_puts(json, ", "));
-    EL_TRY(put_text(json, "pci", gpu->pci));
-    EL_TRY(el_str_printf(json, ", \"memory\": %" PRIu64 ", \"capability\": \"%d.%d\", \"numa\": ",
-                         gpu->memory, gpu->capability / 10, gpu->capability % 10));
-    EL_TRY(gpu->numa < 0 ? el_str_puts(json, "null") : el_str_printf(json, "%d", gpu->numa));
-    return el_str_putc(json, '}');
-}
-
-static int put_links(const struct el_inventory *inventory, struct el_str *json) {
-    for (int i = 0; i < inventory->gpu_count; i++) {
-        EL_TRY(el_str_puts(json, i ? ", [" : "["));
-        for (int k = 0; k < inventory->gpu_count; k++) {
-            char text[16];
-            el_gpu_link_text(inventory->links[i][k], text, sizeof text);
-            EL_TRY(el_str_printf(json, "%s\"%s\"", k ? ", " : "", text));
-        }
-        EL_TRY(el_str_putc(json, ']'));
-    }
-    return 0;
-}
-
-int el_inventory_put_json(const struct el_inventory *inventory, struct el_str *json) {
-    EL_TRY(el_str_puts(json, "{\"processors\": "));
-    EL_TRY(el_processors_put_json(&inventory->processors, json));
-    if (inventory->driver[0]) {
-        EL_TRY(el_str_puts(json, ", "));
-        EL_TRY(put_text(json, "driver", inventory->driver));
-        EL_TRY(el_str_printf(json, ", \"cuda\": \"%d.%d\"", inventory->cuda / 1000,
-                             inventory->cuda % 1000 / 10));
-    } else {
-        EL_TRY(el_str_puts(json, ", \"driver\": null, \"cuda\": null"));
-    }
-    EL_TRY(el_str_puts(json, ", \"gpus\": ["));
-    for (int i = 0; i < inventory->gpu_count; i++) {
-        if (i > 0) EL_TRY(el_str_puts(json, ", "));
-        EL_TRY(put_gpu(&inventory->gpus[i], json));
-    }
-    EL_TRY(el_str_puts(json, "], \"links\": ["));
-    EL_TRY(put_links(inventory, json));
-    return el_str_puts(json, "]}");
 }

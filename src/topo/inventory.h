@@ -22,8 +22,4 @@ void el_inventory_read(const char *root, struct el_nvml *nvml, struct el_invento
 // "NV12", "PIX", "X": as `nvidia-smi topo -m` prints a link. 16 bytes are enough.
 void el_gpu_link_text(struct el_gpu_link link, char *ret_text, size_t size);
 
-// {"processors": {...}, "driver": "550.54.15", "cuda": "12.4", "gpus": [...], "links": [["X", "NV12"], ...]};
-// without NVIDIA's driver "driver" and "cuda" are null. EL_ENOMEM.
-int el_inventory_put_json(const struct el_inventory *inventory, struct el_str *json);
-
 #endif

@@ -139,19 +139,27 @@ int el_pci_numa(const char *root, const char *pci) {
     return node;
 }
 
+// What is not known is left out.
+static int put_number(const char *name, uint64_t value, struct el_str *json) {
+    return value ? el_str_printf(json, ", \"%s\": %" PRIu64, name, value) : 0;
+}
+
 int el_processors_put_json(const struct el_processors *processors, struct el_str *json) {
     EL_TRY(el_str_puts(json, "{\"name\": "));
     EL_TRY(el_str_put_json(json, processors->name, strlen(processors->name)));
-    EL_TRY(el_str_printf(
-        json,
-        ", \"threads\": %d, \"online\": %d, \"cores\": %d, \"sockets\": %d, \"memory\": %" PRIu64
-        ", \"memory_available\": %" PRIu64 ", \"nodes\": [",
-        processors->threads, processors->online, processors->cores, processors->sockets, processors->memory,
-        processors->memory_available));
+    EL_TRY(put_number("threads", (uint64_t)processors->threads, json));
+    EL_TRY(put_number("online", (uint64_t)processors->online, json));
+    EL_TRY(put_number("cores", (uint64_t)processors->cores, json));
+    EL_TRY(put_number("sockets", (uint64_t)processors->sockets, json));
+    EL_TRY(put_number("memory", processors->memory, json));
+    EL_TRY(put_number("memory_available", processors->memory_available, json));
+    EL_TRY(el_str_puts(json, ", \"nodes\": ["));
     for (int i = 0; i < processors->node_count; i++) {
         const struct el_numa_node *node = &processors->nodes[i];
-        EL_TRY(el_str_printf(json, "%s{\"id\": %d, \"memory\": %" PRIu64 ", \"processors\": \"%s\"}",
-                             i ? ", " : "", node->id, node->memory, node->processors));
+        EL_TRY(el_str_printf(json, "%s{\"id\": %d, \"processors\": \"%s\"", i ? ", " : "", node->id,
+                             node->processors));
+        EL_TRY(put_number("memory", node->memory, json));
+        EL_TRY(el_str_putc(json, '}'));
     }
     return el_str_puts(json, "]}");
 }

@@ -36,7 +36,7 @@ void el_processors_name(const char *root, char *ret_name, size_t size);
 // The NUMA node of a PCI device ("00000000:07:00.0", "0000:07:00.0"); -1: unknown.
 int el_pci_numa(const char *root, const char *pci);
 
-// {"name": "...", "threads": 8, ..., "nodes": [...]}; EL_ENOMEM.
+// {"name": "...", "threads": 8, ..., "nodes": [...]}, without what is not known; EL_ENOMEM.
 int el_processors_put_json(const struct el_processors *processors, struct el_str *json);
 
 #endif

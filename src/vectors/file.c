@@ -254,10 +254,6 @@ const float *el_vector_file_rows(const struct el_vector_file *file) {
     return rows;
 }
 
-uint64_t el_vector_file_bytes(const struct el_vector_file *file) {
-    return offset_of(file, file->count) + file->journal.end;
-}
-
 // Commits `commit` and takes over what it makes of the file.
 static int commit_rows(struct el_vector_file *file, struct el_commit *commit) {
     int64_t count = file->count;

@@ -46,8 +46,6 @@ uint64_t el_vector_file_id(const struct el_vector_file *file); // drawn when it 
 int64_t el_vector_file_count(const struct el_vector_file *file);
 // [count][dim]; good until the next append, refresh or close.
 const float *el_vector_file_rows(const struct el_vector_file *file);
-// Bytes of both files.
-uint64_t el_vector_file_bytes(const struct el_vector_file *file);
 
 // Adds rows [count][dim] behind the last: all of them or, on failure, none. EL_EIO, EL_ENOMEM.
 int el_vector_file_append(struct el_vector_file *file, const float *rows, int64_t count);

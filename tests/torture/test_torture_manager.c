@@ -13,11 +13,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "device/manager/manager.h"
-#include "topo/inventory.h"
 #include "torture.h"
 
 static struct el_health health;
-static struct el_inventory inventory;
 
 static void ignore(void *context, const struct el_health *look) {
     (void)context, (void)look;
@@ -30,9 +28,7 @@ static int use_manager(const struct el_manager_options *options) {
     EL_TRY(el_manager_open(options, &manager));
     int status = el_manager_watch(manager, 50, ignore, NULL);
     el_manager_health_check(manager, 0, &health);
-    el_inventory_read("", el_manager_nvml(manager), &inventory);
     if (status == 0) status = el_health_put_json(&health, &json);
-    if (status == 0) status = el_inventory_put_json(&inventory, &json);
     if (status == 0) status = el_manager_reopen(manager, 0);
     el_manager_close(manager);
     return status;

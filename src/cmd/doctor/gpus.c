@@ -7,35 +7,25 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd/doctor/doctor.h"
-#include "topo/nvml.h"
+#include "topo/inventory.h"
 
 enum { OLDEST_DRIVER = 525 }; // that requirement 1 names, for CUDA 12
 
-// "NV12" or "PHB": what stands in nvidia-smi's matrix.
-static json_t *link_text(struct el_nvml *nvml, int one, int other) {
-    char text[16];
-    struct el_gpu_link link = {.path = EL_PATH_SELF};
-    if (one != other) link = el_nvml_link(nvml, one, other);
-    if (link.nvlinks > 0)
-        snprintf(text, sizeof text, "NV%d", link.nvlinks);
-    else
-        snprintf(text, sizeof text, "%s", el_gpu_path_text[link.path]);
-    return json_string(text);
-}
-
-static json_t *matrix_of(struct el_nvml *nvml) {
+static json_t *matrix_of(const struct el_inventory *inventory) {
     json_t *matrix = json_array();
-    for (int one = 0; one < el_nvml_count(nvml); one++) {
+    for (int one = 0; one < inventory->gpu_count; one++) {
         json_t *row = json_array();
-        for (int other = 0; other < el_nvml_count(nvml); other++)
-            json_array_append_new(row, link_text(nvml, one, other));
+        for (int other = 0; other < inventory->gpu_count; other++) {
+            char text[16];
+            el_gpu_link_text(inventory->links[one][other], text, sizeof text);
+            json_array_append_new(row, json_string(text));
+        }
         json_array_append_new(matrix, row);
     }
     return matrix;
 }
 
-static json_t *gpu_row(struct el_nvml *nvml, int index) {
-    const struct el_gpu *gpu = el_nvml_gpu(nvml, index);
+static json_t *gpu_row(struct el_nvml *nvml, const struct el_gpu *gpu, int index) {
     struct el_str text el_auto(el_str_done) = {0};
     struct el_gpu_reading reading;
     el_nvml_read(nvml, index, &reading);
@@ -47,17 +37,17 @@ static json_t *gpu_row(struct el_nvml *nvml, int index) {
     return row;
 }
 
-static void check_driver(struct el_doctor *doctor, const struct el_nvml *nvml) {
+static void check_driver(struct el_doctor *doctor, const char *driver) {
     int major = 0;
-    sscanf(el_nvml_driver(nvml), "%d", &major);
+    sscanf(driver, "%d", &major);
     if (major > 0 && major < OLDEST_DRIVER)
-        el_doctor_check(doctor, EL_CHECK_WARN, "install 525 or newer", "NVIDIA's driver is %s",
-                        el_nvml_driver(nvml));
+        el_doctor_check(doctor, EL_CHECK_WARN, "install 525 or newer", "NVIDIA's driver is %s", driver);
 }
 
 void el_doctor_gpus(struct el_doctor *doctor) {
     static const char library[] = "libnvidia-ml.so.1";
     struct el_nvml *nvml;
+    struct el_inventory inventory;
     char path[512] = "";
     json_t *root = json_object(), *gpus = json_array();
     json_object_set_new(doctor->root, "nvml", root);
@@ -67,12 +57,13 @@ void el_doctor_gpus(struct el_doctor *doctor) {
         return;
     }
     if (el_dl_path(library, path, sizeof path) == 0) json_object_set_new(root, "path", json_string(path));
-    json_object_set_new(root, "driver", json_string(el_nvml_driver(nvml)));
-    json_object_set_new(root, "cuda", json_integer(el_nvml_cuda(nvml)));
-    for (int i = 0; i < el_nvml_count(nvml); i++)
-        json_array_append_new(gpus, gpu_row(nvml, i));
+    el_inventory_read("", nvml, &inventory);
+    json_object_set_new(root, "driver", json_string(inventory.driver));
+    json_object_set_new(root, "cuda", json_integer(inventory.cuda));
+    for (int i = 0; i < inventory.gpu_count; i++)
+        json_array_append_new(gpus, gpu_row(nvml, &inventory.gpus[i], i));
     json_object_set_new(root, "gpus", gpus);
-    json_object_set_new(root, "links", matrix_of(nvml));
-    check_driver(doctor, nvml);
+    json_object_set_new(root, "links", matrix_of(&inventory));
+    check_driver(doctor, inventory.driver);
     el_nvml_close(nvml);
 }

@@ -15,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "ops/ops.h"
 #include "store/store.h"
+#include "topo/processors.h"
 
 // ---- the processor ----
 
@@ -26,6 +27,14 @@ static json_t *precisions_of(const struct el_ops *ops) {
             json_array_append_new(list, json_string(el_precision_text(got)));
     }
     return list;
+}
+
+static void find_machine(struct el_doctor *doctor) {
+    struct el_processors processors;
+    struct el_str text el_auto(el_str_done) = {0};
+    el_processors_read("", &processors);
+    if (el_processors_put_json(&processors, &text) == 0)
+        json_object_set_new(doctor->root, "machine", json_loadb(text.data, text.length, 0, NULL));
 }
 
 static void find_processor(struct el_doctor *doctor) {
@@ -148,6 +157,7 @@ static void find_models(struct el_doctor *doctor) {
 }
 
 void el_doctor_system(struct el_doctor *doctor) {
+    find_machine(doctor);
     find_processor(doctor);
     find_drivers(doctor);
     find_kernels(doctor);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "cmd/doctor/doctor.h"
 
 static const char *text_of(const json_t *object, const char *name) {
@@ -27,11 +28,23 @@ static void print_words(const json_t *list) {
     }
 }
 
+static void print_machine(const json_t *machine) {
+    static const char *const parts[][2] = {
+        {"online", "hardware threads"}, {"cores", "cores"}, {"sockets", "sockets"}};
+    printf("  %s", *text_of(machine, "name") ? text_of(machine, "name") : "a processor without a name");
+    for (size_t i = 0; i < EL_COUNT(parts); i++)
+        if (json_object_get(machine, parts[i][0]))
+            printf(", %s %d", parts[i][1], (int)number_of(machine, parts[i][0]));
+    printf(", NUMA nodes %zu", json_array_size(json_object_get(machine, "nodes")));
+    printf(", memory %.2f GB\n", number_of(machine, "memory") / (1 << 30));
+}
+
 static void print_system(const json_t *root) {
     const json_t *processor = json_object_get(root, "processor"), *kernels = json_object_get(root, "kernels"),
                  *models = json_object_get(root, "models");
-    printf("eleanor %s\n\nProcessor\n  %d processors, %s (of ", text_of(root, "version"),
-           (int)number_of(processor, "processors"), text_of(processor, "simd"));
+    printf("eleanor %s\n\nProcessor\n", text_of(root, "version"));
+    print_machine(json_object_get(root, "machine"));
+    printf("  %d processors, %s (of ", (int)number_of(processor, "processors"), text_of(processor, "simd"));
     print_words(json_object_get(processor, "simd_available"));
     fputs("), precisions ", stdout);
     print_words(json_object_get(processor, "precisions"));

@@ -204,10 +204,6 @@ const struct el_manager_report *el_manager_report(const struct el_manager *manag
     return &manager->report;
 }
 
-struct el_nvml *el_manager_nvml(const struct el_manager *manager) {
-    return manager->nvml;
-}
-
 int el_manager_count(const struct el_manager *manager) {
     return manager->count;
 }

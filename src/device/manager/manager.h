@@ -64,8 +64,7 @@ void el_manager_close(struct el_manager *manager);
 
 // Any thread, from here on. What is returned lives as long as the manager.
 const struct el_manager_report *el_manager_report(const struct el_manager *manager);
-struct el_nvml *el_manager_nvml(const struct el_manager *manager); // NULL where there is none
-int el_manager_count(const struct el_manager *manager);            // devices in use, at least 1
+int el_manager_count(const struct el_manager *manager); // devices in use, at least 1
 // Device i of 0 .. count - 1; 0 is the default device. Owned by the manager; valid until it is closed or
 // reopened. NULL when it was closed and did not open again.
 struct el_device *el_manager_device(struct el_manager *manager, int i);

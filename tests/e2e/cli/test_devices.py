@@ -40,6 +40,8 @@ class WithoutDrivers(DeviceTest):
         self.assertTrue(found["healthy"])
         self.assertEqual([driver["found"] for driver in found["drivers"]], [False, False])
         self.assertEqual(found["manager"]["mode"], "cpu")
+        self.assertGreaterEqual(found["machine"]["online"], found["processor"]["processors"])
+        self.assertGreater(found["machine"]["memory"], 0)
         self.assertEqual([device["id"] for device in found["devices"]], ["cpu:0"])
         self.assertEqual(self.checks(found, "FAIL"), [])
         device = found["devices"][0]

@@ -38,10 +38,7 @@ static void hashes_are_the_references(void **state) {
     struct el_siphash_key key;
     make_message(message, &key);
     for (size_t i = 0; i < EL_COUNT(vectors); i++) {
-        struct el_siphash hash;
-        el_siphash_init(&hash, &key);
-        el_siphash_add(&hash, message, vectors[i].length);
-        const struct el_hash128 result = el_siphash_end(&hash);
+        const struct el_hash128 result = el_siphash_of(&key, message, vectors[i].length);
         assert_memory_equal(&result, vectors[i].hash, sizeof result);
     }
 }
@@ -51,10 +48,8 @@ static void pieces_hash_as_the_whole(void **state) {
     unsigned char message[64];
     struct el_siphash_key key;
     make_message(message, &key);
-    struct el_siphash whole, parts;
-    el_siphash_init(&whole, &key);
-    el_siphash_add(&whole, message, sizeof message);
-    const struct el_hash128 expected = el_siphash_end(&whole);
+    struct el_siphash parts;
+    const struct el_hash128 expected = el_siphash_of(&key, message, sizeof message);
     for (size_t first = 0; first <= sizeof message; first++) {
         for (size_t second = first; second <= sizeof message; second++) {
             el_siphash_init(&parts, &key);

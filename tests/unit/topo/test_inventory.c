@@ -85,25 +85,22 @@ static void none_saved_machine(void **state) {
 
 // ---- this machine ----
 
-static json_t *as_json(void) {
-    struct el_str text = {0};
-    json_t *json = NULL;
-    assert_int_equal(el_inventory_put_json(&inventory, &text), 0);
-    assert_int_equal(el_json_parse("inventory", text.data, text.length, &json), 0);
-    el_str_done(&text);
-    return json;
-}
-
 static void none_this_machine(void **state) {
     (void)state;
     el_inventory_read("", NULL, &inventory);
     assert_true(inventory.processors.memory > 1 << 20);
     assert_true(inventory.processors.memory_available <= inventory.processors.memory);
     assert_int_equal(inventory.gpu_count, 0);
-    json_t *json = as_json();
-    assert_true(json_is_null(json_object_get(json, "driver")));
-    assert_int_equal(json_array_size(json_object_get(json, "gpus")), 0);
+    assert_string_equal(inventory.driver, "");
+
+    struct el_str text = {0};
+    json_t *json = NULL;
+    assert_int_equal(el_processors_put_json(&inventory.processors, &text), 0);
+    assert_int_equal(el_json_parse("processors", text.data, text.length, &json), 0);
+    assert_int_equal(json_integer_value(json_object_get(json, "threads")), el_cpu_count());
+    assert_int_equal(json_array_size(json_object_get(json, "nodes")), inventory.processors.node_count);
     json_decref(json);
+    el_str_done(&text);
 }
 
 static void gpus_and_links(void **state) {
@@ -112,16 +109,15 @@ static void gpus_and_links(void **state) {
     assert_int_equal(el_nvml_open(&nvml), 0);
     el_inventory_read("", nvml, &inventory);
     el_nvml_close(nvml);
-    json_t *json = as_json();
-    assert_string_equal(json_string_value(json_object_get(json, "cuda")), "12.4");
-    const json_t *gpu = json_array_get(json_object_get(json, "gpus"), 4);
-    assert_string_equal(json_string_value(json_object_get(gpu, "capability")), "8.0");
-    assert_int_equal(json_integer_value(json_object_get(gpu, "numa")), 7);
-    const json_t *row = json_array_get(json_object_get(json, "links"), 1);
-    assert_int_equal(json_array_size(row), 8);
-    assert_string_equal(json_string_value(json_array_get(row, 0)), "NV12");
-    assert_string_equal(json_string_value(json_array_get(row, 1)), "X");
-    json_decref(json);
+    assert_int_equal(inventory.cuda, 12040);
+    assert_int_equal(inventory.gpu_count, 8);
+    assert_int_equal(inventory.gpus[4].capability, 80);
+    assert_int_equal(inventory.gpus[4].numa, 7);
+    char text[16];
+    el_gpu_link_text(inventory.links[1][0], text, sizeof text);
+    assert_string_equal(text, "NV12");
+    el_gpu_link_text(inventory.links[1][1], text, sizeof text);
+    assert_string_equal(text, "X");
 }
 
 int main(int count, char **args) {
