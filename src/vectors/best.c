@@ -6,6 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+
+int el_best_alloc(struct el_arena *arena, int64_t count, int64_t k, struct el_best **ret_bests) {
+    struct el_best *bests;
+    struct el_hit *hits;
+    EL_TRY(el_arena_alloc(arena, (size_t)count, sizeof *bests, &bests));
+    EL_TRY(el_arena_alloc(arena, (size_t)count * (size_t)k, sizeof *hits, &hits));
+    for (int64_t i = 0; i < count; i++)
+        bests[i] = (struct el_best){.hits = hits + i * k, .capacity = k};
+    *ret_bests = bests;
+    return 0;
+}
+
 static bool is_worse(struct el_hit a, struct el_hit b) {
     return a.score < b.score || (a.score == b.score && a.row > b.row);
 }

@@ -5,12 +5,16 @@
 
 #include <stdbool.h>
 
+#include "base/arena.h"
 #include "vectors/exact.h"
 
 struct el_best {
     struct el_hit *hits; // [capacity], the caller's memory
     int64_t capacity, count;
 };
+
+// `count` empty ones for k hits each, of the arena's memory. EL_ENOMEM.
+int el_best_alloc(struct el_arena *arena, int64_t count, int64_t k, struct el_best **ret_bests);
 
 // The score that a hit must reach; -INFINITY until there are k.
 float el_best_least(const struct el_best *best);

@@ -123,6 +123,15 @@ static int search_chunk(struct search *search, struct el_team *team) {
     return status;
 }
 
+struct el_vector_set el_vector_part(const struct el_vector_set *set, int64_t first, int64_t count) {
+    struct el_vector_set part = *set;
+    part.rows += first * set->dim;
+    part.count = count;
+    if (part.allowed) part.allowed += first / 64;
+    if (first > 0) part.codes = NULL; // they begin with the first row
+    return part;
+}
+
 static bool is_finite(const float *values, int count) {
     for (int i = 0; i < count; i++)
         if (!isfinite(values[i])) return false;

@@ -30,6 +30,10 @@ struct el_vector_set {
     bool only_floats; // no bytes are made of the rows for many queries: the lists are the same, for benches
 };
 
+// Rows first .. first + count - 1 of a set, which count from 0 then. `first` is a multiple of 64, so that a
+// word of the filter begins there.
+struct el_vector_set el_vector_part(const struct el_vector_set *set, int64_t first, int64_t count);
+
 struct el_hit {
     int64_t row;
     float score; // larger is better; L2: minus the squared distance

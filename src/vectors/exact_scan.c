@@ -147,16 +147,12 @@ int el_exact_scan_open(const struct el_products *products, int64_t most_rows, in
                        struct el_arena *arena, struct el_exact_scan *ret_scan) {
     const size_t count = (size_t)products->count;
     struct el_exact_scan *scan = ret_scan;
-    struct el_hit *hits;
     *scan = (struct el_exact_scan){.products = products, .penalty = 1};
     el_arena_init(&scan->exec.scratch);
     EL_TRY(el_ops_find(NULL, &scan->exec.ops));
-    EL_TRY(el_arena_alloc(arena, count, sizeof *scan->best, &scan->best));
-    EL_TRY(el_arena_alloc(arena, count * (size_t)k, sizeof *hits, &hits));
+    EL_TRY(el_best_alloc(arena, products->count, k, &scan->best));
     EL_TRY(el_arena_alloc(arena, count + GROUP, sizeof *scan->least, &scan->least));
     EL_TRY(el_block_products_open(products, most_rows, GROUP, arena, &scan->block));
-    for (size_t i = 0; i < count; i++)
-        scan->best[i] = (struct el_best){.hits = hits + i * (size_t)k, .capacity = k};
     for (size_t i = 0; i < count + GROUP; i++)
         scan->least[i] = INFINITY; // behind the last query, too: no product reaches it
     return 0;

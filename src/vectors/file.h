@@ -27,7 +27,7 @@ struct el_vector_facts {
     int dim; // 1 .. EL_VECTOR_MAX_DIM
     enum el_metric metric;
     enum el_index_kind kind;
-    float recall;                     // of ivf: the share of true neighbours wanted, 0 .. 1; 0: EL_IVF_RECALL
+    float recall; // of ivf: the share of true neighbours wanted, 0 .. 1; 0: what its user takes
     char model[EL_VECTOR_MODEL_SIZE]; // that made the vectors; "": not told
 };
 

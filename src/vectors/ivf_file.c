@@ -60,15 +60,8 @@ void el_ivf_place(struct el_ivf *ivf, const struct el_ivf_layout *layout, uint8_
 // ---- the centroids ----
 
 int el_ivf_pack(struct el_ivf *ivf) {
-    const int lists = ivf->facts.lists, dim = ivf->facts.dim;
-    struct el_target target = {.precision = EL_PRECISION_FP32};
-    float *biases el_auto_free = NULL;
-    EL_TRY(el_ops_find(NULL, &target.ops));
-    EL_TRY(el_zalloc((size_t)lists, sizeof *biases, &biases));
-    if (ivf->facts.metric == EL_METRIC_L2) el_partition_biases(ivf->centroids, lists, dim, biases);
-    const struct el_tensor weights = el_tensor_2d(EL_F32, (void *)(uintptr_t)ivf->centroids, lists, dim);
-    const struct el_tensor bias = el_tensor_1d(EL_F32, biases, lists);
-    return el_linear_open(&target, &weights, &bias, &ivf->packed);
+    return el_partition_pack(ivf->centroids, ivf->facts.lists, ivf->facts.dim, ivf->facts.metric,
+                             &ivf->packed);
 }
 
 int el_ivf_rate_lists(const struct el_ivf *ivf, const float *queries, int64_t count, struct el_team *team,

@@ -27,14 +27,11 @@ struct visits {
 
 // Up to MOST_QUERIES queries.
 struct search {
-    const struct el_ivf *ivf;
-    const struct el_vector_set *set;
-    const float *queries; // [count][dim]
+    struct el_ivf_scan scan; // of this search
     int count, probes, threads;
     int64_t k;                      // of which the set may have fewer
     float *centred;                 // [count][dim]: queries less the origin
     struct el_hit *lists;           // [count][probes], the nearest first
-    struct el_ivf_scan scan;        // of this search
     struct visits visits;           // of the pass at hand
     struct el_best *nearest;        // [count]: from the first pass; then of all
     struct el_best *best;           // [threads][count]: each thread's in the second
@@ -48,7 +45,7 @@ struct search {
 // ---- which lists ----
 
 static void choose_lists(const struct search *search, const float *ratings, int query) {
-    const int lists = search->ivf->facts.lists;
+    const int lists = search->scan.ivf->facts.lists;
     struct el_hit *chosen = search->lists + (int64_t)query * search->probes;
     struct el_best best = {.hits = chosen, .capacity = search->probes};
     for (int l = 0; l < lists; l++) {
@@ -73,8 +70,8 @@ static int rate_and_choose(const struct search *search, struct el_team *team, st
     const size_t count = (size_t)search->count;
     struct choosing choosing = {.search = search};
     float *ratings;
-    EL_TRY(el_arena_alloc(arena, count * (size_t)search->ivf->facts.lists, sizeof *ratings, &ratings));
-    EL_TRY(el_ivf_rate_lists(search->ivf, search->centred, search->count, team, ratings));
+    EL_TRY(el_arena_alloc(arena, count * (size_t)search->scan.ivf->facts.lists, sizeof *ratings, &ratings));
+    EL_TRY(el_ivf_rate_lists(search->scan.ivf, search->centred, search->count, team, ratings));
     choosing.ratings = ratings;
     el_team_run(team, search->count, choose, &choosing);
     return 0;
@@ -82,7 +79,7 @@ static int rate_and_choose(const struct search *search, struct el_team *team, st
 
 // Sorts probes first .. end - 1 of each query by list.
 static void group_visits(struct search *search, int first, int end) {
-    const int lists = search->ivf->facts.lists;
+    const int lists = search->scan.ivf->facts.lists;
     int64_t *starts = search->visits.starts;
     memset(starts, 0, ((size_t)lists + 1) * sizeof *starts);
     for (int q = 0; q < search->count; q++)
@@ -124,7 +121,7 @@ static void merge_query(void *context, int query, int worker) {
     for (int64_t i = 0; search->tail && i < search->k; i++) {
         const struct el_hit *hit = &search->tail[query * search->k + i];
         if (hit->row >= 0)
-            el_best_offer(nearest, (struct el_hit){hit->row + search->ivf->facts.rows, hit->score});
+            el_best_offer(nearest, (struct el_hit){hit->row + search->scan.ivf->facts.rows, hit->score});
     }
     el_best_list(nearest, search->wanted, search->hits + (int64_t)query * search->wanted);
 }
@@ -133,23 +130,14 @@ static void pass(struct search *search, int first, int end, struct el_team *team
     if (first == end) return;
     search->is_first = first == 0;
     group_visits(search, first, end);
-    el_team_run(team, search->ivf->facts.lists, visit_list, search);
+    el_team_run(team, search->scan.ivf->facts.lists, visit_list, search);
 }
 
 // ---- one chunk of queries ----
 
-static int new_bests(int64_t count, int64_t k, struct el_arena *arena, struct el_best **ret_bests) {
-    struct el_hit *hits;
-    EL_TRY(el_arena_alloc(arena, (size_t)count, sizeof **ret_bests, ret_bests));
-    EL_TRY(el_arena_alloc(arena, (size_t)count * (size_t)k, sizeof *hits, &hits));
-    for (int64_t i = 0; i < count; i++)
-        (*ret_bests)[i] = (struct el_best){.hits = hits + i * k, .capacity = k};
-    return 0;
-}
-
 static int prepare_queries(struct search *search, struct el_arena *arena) {
-    const int dim = search->set->dim;
-    const size_t count = (size_t)search->count, bytes = (size_t)search->ivf->units * EL_REACH_UNIT;
+    const int dim = search->scan.set->dim;
+    const size_t count = (size_t)search->count, bytes = (size_t)search->scan.ivf->units * EL_REACH_UNIT;
     struct el_quantised_query *quantised;
     struct el_query_bound *bounds;
     int8_t *codes;
@@ -160,7 +148,7 @@ static int prepare_queries(struct search *search, struct el_arena *arena) {
     for (size_t q = 0; q < count; q++) {
         float *centred = search->centred + q * (size_t)dim;
         for (int d = 0; d < dim; d++)
-            centred[d] = search->queries[q * (size_t)dim + (size_t)d] - search->ivf->origin[d];
+            centred[d] = search->scan.queries[q * (size_t)dim + (size_t)d] - search->scan.ivf->origin[d];
         quantised[q].codes = codes + q * bytes;
         el_quantise_query(centred, dim, search->scan.reach->most, &quantised[q]);
         bounds[q] = el_bound_query(&search->scan.bound, centred);
@@ -175,10 +163,10 @@ static int prepare_visits(struct search *search, struct el_arena *arena) {
     const size_t visits = count * (size_t)search->probes;
     EL_TRY(el_arena_alloc(arena, visits, sizeof *search->lists, &search->lists));
     EL_TRY(el_arena_alloc(arena, visits, sizeof *search->visits.visits, &search->visits.visits));
-    EL_TRY(el_arena_alloc(arena, (size_t)search->ivf->facts.lists + 1, sizeof *search->visits.starts,
+    EL_TRY(el_arena_alloc(arena, (size_t)search->scan.ivf->facts.lists + 1, sizeof *search->visits.starts,
                           &search->visits.starts));
-    EL_TRY(new_bests(search->count, search->k, arena, &search->nearest));
-    EL_TRY(new_bests((int64_t)search->count * search->threads, search->k, arena, &search->best));
+    EL_TRY(el_best_alloc(arena, search->count, search->k, &search->nearest));
+    EL_TRY(el_best_alloc(arena, (int64_t)search->count * search->threads, search->k, &search->best));
     EL_TRY(el_arena_alloc(arena, threads, sizeof *search->scratch, &search->scratch));
     for (size_t t = 0; t < threads; t++) {
         EL_TRY(el_arena_alloc(arena, count, sizeof(struct el_reach_query), &search->scratch[t].coded));
@@ -189,22 +177,17 @@ static int prepare_visits(struct search *search, struct el_arena *arena) {
 
 // Rows that have come since the lists were made.
 static int search_tail(struct search *search, struct el_team *team, struct el_arena *arena) {
-    const int64_t listed = search->ivf->facts.rows;
-    struct el_vector_set tail = *search->set;
-    if (tail.count == listed) return 0;
-    tail.count -= listed;
-    tail.rows += listed * tail.dim;
-    if (tail.allowed) tail.allowed += listed / EL_IVF_UNIT;
+    const int64_t listed = search->scan.ivf->facts.rows;
+    const struct el_vector_set tail =
+        el_vector_part(search->scan.set, listed, search->scan.set->count - listed);
+    if (tail.count == 0) return 0;
     EL_TRY(el_arena_alloc(arena, (size_t)search->count * (size_t)search->k, sizeof *search->tail,
                           &search->tail));
-    return el_search_exact(&tail, search->queries, search->count, (int)search->k, team, search->tail);
+    return el_search_exact(&tail, search->scan.queries, search->count, (int)search->k, team, search->tail);
 }
 
 static int run_search(struct search *search, struct el_team *team, struct el_arena *arena) {
-    search->scan.ivf = search->ivf;
-    search->scan.set = search->set;
-    search->scan.queries = search->queries;
-    search->scan.bound = el_bound_init(search->set->metric, search->set->dim);
+    search->scan.bound = el_bound_init(search->scan.set->metric, search->scan.set->dim);
     search->scan.bound.rounding *= 4; // a centroid's product, that of codes and an offset, each rounded
     const struct el_ops *ops;
     EL_TRY(el_ops_find(NULL, &ops));
@@ -241,9 +224,7 @@ int el_ivf_search(const struct el_ivf *ivf, const struct el_vector_set *set, con
     for (int first = 0; first < count && status == 0; first += at_once) {
         struct el_arena arena;
         struct search search = {
-            .ivf = ivf,
-            .set = set,
-            .queries = queries + (int64_t)first * set->dim,
+            .scan = {.ivf = ivf, .set = set, .queries = queries + (int64_t)first * set->dim},
             .count = EL_MIN(count - first, at_once),
             .probes = (int)lists,
             .threads = threads,

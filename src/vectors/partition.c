@@ -9,17 +9,21 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "ops/ops.h"
-#include "vectors/exact.h"
 #include "vectors/score.h"
 
 enum { CACHED_BYTES = 384 << 10, LEAST_ROWS = 32, LANES = 8 };
 
-void el_partition_biases(const float *centroids, int lists, int dim, float *ret_biases) {
-    for (int l = 0; l < lists; l++) {
-        const float *centroid = centroids + (int64_t)l * dim;
-        ret_biases[l] = -el_exact_score(EL_METRIC_IP, centroid, centroid, dim) / 2;
-    }
+int el_partition_pack(const float *centroids, int lists, int dim, enum el_metric metric,
+                      struct el_linear **ret_packed) {
+    struct el_target target = {.precision = EL_PRECISION_FP32};
+    float *biases el_auto_free = NULL;
+    EL_TRY(el_ops_find(NULL, &target.ops));
+    EL_TRY(el_zalloc((size_t)lists, sizeof *biases, &biases));
+    for (int64_t l = 0; l < lists && metric == EL_METRIC_L2; l++)
+        biases[l] = -el_exact_score(EL_METRIC_IP, centroids + l * dim, centroids + l * dim, dim) / 2;
+    const struct el_tensor weights = el_tensor_2d(EL_F32, (void *)(uintptr_t)centroids, lists, dim);
+    const struct el_tensor bias = el_tensor_1d(EL_F32, biases, lists);
+    return el_linear_open(&target, &weights, &bias, ret_packed);
 }
 
 struct worker {
@@ -85,15 +89,14 @@ static void assign_block(void *context, int task, int number) {
             place_of_largest(worker->scores + i * assigning->lists, assigning->lists);
 }
 
-static int start_workers(struct assigning *assigning, const struct el_target *target, int threads,
-                         struct el_arena *arena) {
+static int start_workers(struct assigning *assigning, int threads, struct el_arena *arena) {
     const size_t rows = (size_t)assigning->most_rows, dim = (size_t)assigning->source->dim;
     EL_TRY(el_arena_alloc(arena, (size_t)threads, sizeof *assigning->workers, &assigning->workers));
     memset(assigning->workers, 0, (size_t)threads * sizeof *assigning->workers);
     for (int t = 0; t < threads; t++) {
         struct worker *worker = &assigning->workers[t];
-        worker->exec.ops = target->ops;
         el_arena_init(&worker->exec.scratch);
+        EL_TRY(el_ops_find(NULL, &worker->exec.ops));
         EL_TRY(el_arena_alloc(arena, rows * dim, sizeof *worker->rows, &worker->rows));
         EL_TRY(
             el_arena_alloc(arena, rows * (size_t)assigning->lists, sizeof *worker->scores, &worker->scores));
@@ -101,24 +104,12 @@ static int start_workers(struct assigning *assigning, const struct el_target *ta
     return 0;
 }
 
-static int open_centroids(struct assigning *assigning, const struct el_target *target, const float *centroids,
-                          struct el_arena *arena) {
-    const int lists = assigning->lists, dim = assigning->source->dim;
-    float *biases;
-    EL_TRY(el_arena_alloc(arena, (size_t)lists, sizeof *biases, &biases));
-    el_partition_biases(centroids, lists, dim, biases);
-    const struct el_tensor weights = el_tensor_2d(EL_F32, (void *)(uintptr_t)centroids, lists, dim);
-    const struct el_tensor bias = el_tensor_1d(EL_F32, biases, lists);
-    return el_linear_open(target, &weights, &bias, &assigning->centroids);
-}
-
 static int assign(struct assigning *assigning, const float *centroids, struct el_team *team,
                   struct el_arena *arena) {
     const int threads = el_team_size(team);
-    struct el_target target = {.precision = EL_PRECISION_FP32};
-    EL_TRY(el_ops_find(NULL, &target.ops));
-    EL_TRY(open_centroids(assigning, &target, centroids, arena));
-    EL_TRY(start_workers(assigning, &target, threads, arena));
+    EL_TRY(el_partition_pack(centroids, assigning->lists, assigning->source->dim, EL_METRIC_L2,
+                             &assigning->centroids));
+    EL_TRY(start_workers(assigning, threads, arena));
     const int64_t blocks = el_divide_up(assigning->source->count, assigning->most_rows);
     el_team_run(team, (int)blocks, assign_block, assigning);
     int status = 0;

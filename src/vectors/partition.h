@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "base/thread.h"
+#include "ops/ops.h"
+#include "vectors/exact.h"
 
 // Some rows of a matrix, each less an origin. All is borrowed.
 struct el_row_source {
@@ -28,7 +30,9 @@ int el_partition_assign(const struct el_row_source *source, const float *centroi
 void el_partition_group(const int32_t *list_of, int64_t count, int lists,
                         int64_t *ret_starts /* [lists + 1] */, int64_t *ret_order /* [count] */);
 
-// -|c|^2 / 2 of each centroid: with these as biases, the largest product is that of the nearest.
-void el_partition_biases(const float *centroids, int lists, int dim, float *ret_biases);
+// The centroids [lists][dim] as a linear layer: a row's product with each, by squared distance less |c|^2 /
+// 2, so that the largest is that of the nearest. EL_ENOMEM.
+int el_partition_pack(const float *centroids, int lists, int dim, enum el_metric metric,
+                      struct el_linear **ret_packed);
 
 #endif

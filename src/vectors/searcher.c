@@ -84,15 +84,6 @@ struct el_searcher_stats el_searcher_stats(const struct el_searcher *searcher) {
 
 // ---- copies on devices ----
 
-static struct el_vector_set part_of(const struct el_vector_set *set, struct range range) {
-    struct el_vector_set part = *set;
-    part.rows += range.first * set->dim;
-    part.count = range.count;
-    if (part.allowed) part.allowed += range.first / WORD;
-    if (range.first > 0) part.codes = NULL; // they begin with the first row
-    return part;
-}
-
 // Half of what is free is left to models and to what a search takes.
 static int check_room(struct el_device *device, const struct el_vector_set *part) {
     struct el_pool_stats stats;
@@ -106,7 +97,7 @@ static int check_room(struct el_device *device, const struct el_vector_set *part
 
 static int open_copy(struct el_searcher *searcher, const char *id, const struct el_vector_set *set,
                      struct range range) {
-    const struct el_vector_set part = part_of(set, range);
+    const struct el_vector_set part = el_vector_part(set, range.first, range.count);
     struct copy copy = {.range = range};
     EL_TRY(el_manager_acquire(searcher->options.manager, id, &copy.device));
     int status = check_room(copy.device, &part);
@@ -200,12 +191,12 @@ struct search {
 };
 
 static int search_on_processor(const struct search *search, struct range range) {
-    const struct el_vector_set part = part_of(search->set, range);
+    const struct el_vector_set part = el_vector_part(search->set, range.first, range.count);
     return el_search_exact(&part, search->queries, search->count, search->k, search->team, search->part);
 }
 
 static int search_on_device(const struct search *search, const struct copy *copy) {
-    const struct el_vector_set part = part_of(search->set, copy->range);
+    const struct el_vector_set part = el_vector_part(search->set, copy->range.first, copy->range.count);
     return el_resident_search(copy->resident, &part, search->queries, search->count, search->k, search->team,
                               search->part);
 }
@@ -256,14 +247,9 @@ static int search_ranges(struct el_searcher *searcher, const struct search *sear
 }
 
 static int open_search(struct search *search, struct el_arena *arena) {
-    const size_t count = (size_t)search->count, k = (size_t)search->k;
-    struct el_hit *hits;
-    EL_TRY(el_arena_alloc(arena, count * k, sizeof *search->part, &search->part));
-    EL_TRY(el_arena_alloc(arena, count, sizeof *search->best, &search->best));
-    EL_TRY(el_arena_alloc(arena, count * k, sizeof *hits, &hits));
-    for (size_t i = 0; i < count; i++)
-        search->best[i] = (struct el_best){.hits = hits + i * k, .capacity = search->k};
-    return 0;
+    const size_t hits = (size_t)search->count * (size_t)search->k;
+    EL_TRY(el_arena_alloc(arena, hits, sizeof *search->part, &search->part));
+    return el_best_alloc(arena, search->count, search->k, &search->best);
 }
 
 static int search_and_merge(struct el_searcher *searcher, struct search *search, struct el_hit *ret_hits) {
