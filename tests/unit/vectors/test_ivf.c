@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "ops/ops.h"
 #include "vectors.h"
+#include "vectors/codes.h"
 #include "vectors/ivf_file.h"
 
 enum { MOST_THREADS = 4 };
@@ -145,6 +146,31 @@ static void no_row_of_the_lists_is_missed(void **state) {
             check_search(&search, 1 + draw_below(24));
         }
     unsetenv("ELEANOR_SIMD");
+}
+
+// A set may come with bytes of its rows: those of the first are not those of the rows behind the lists.
+static void rows_behind_the_lists_have_no_bytes(void **state) {
+    (void)state;
+    enum { LISTED = 640, ALL = 1000, WIDE = 37, ASKED = 9, WANTED = 10 };
+    static struct el_hit got[ASKED * WANTED], want[ASKED * WANTED];
+    const struct search s = {UNIT, NO_FILTER, EL_METRIC_IP, ALL, WIDE, ASKED, WANTED};
+    vectors_seed = 9;
+    float *rows = new_rows(UNIT, ALL, WIDE), *queries = new_rows(UNIT, ASKED, WIDE);
+    struct el_vector_set set = {.dim = WIDE, .metric = EL_METRIC_IP, .count = LISTED, .rows = rows};
+    struct el_ivf *ivf = build(&set, 8, NULL);
+    struct el_codes *codes;
+    set.count = ALL;
+    assert_int_equal(el_codes_open(WIDE, &codes), 0);
+    assert_int_equal(el_codes_append(codes, &set, NULL), 0);
+    for (int q = 0; q < ASKED; q++)
+        plain_search(&set, queries + q * WIDE, WANTED, want + q * WANTED);
+    set.codes = codes;
+    assert_int_equal(el_ivf_search(ivf, &set, queries, ASKED, WANTED, 8, NULL, got), 0);
+    assert_same_hits(&s, "lists beside bytes", 1, got, want);
+    el_codes_close(codes);
+    el_ivf_close(ivf);
+    el_free(rows);
+    el_free(queries);
 }
 
 // ---- recall ----
@@ -304,6 +330,7 @@ static void a_killed_build_leaves_what_was(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_row_of_the_lists_is_missed),
+        cmocka_unit_test(rows_behind_the_lists_have_no_bytes),
         cmocka_unit_test(recall_is_as_it_is_said),
         cmocka_unit_test(any_number_of_threads_writes_the_same),
         cmocka_unit_test(every_damage_is_told),
