@@ -85,7 +85,7 @@ static int query(struct el_index *index, struct batch *batch, struct el_team *te
     for (int i = 0; i < QUERIES; i++) {
         struct el_index_answer answer;
         fill(batch, 0, 1, dim, &state);
-        const struct el_index_query query = {.vector = batch->vectors, .k = TOP, .team = team};
+        const struct el_index_query query = {.count = 1, .vectors = batch->vectors, .k = TOP, .team = team};
         const uint64_t began = el_now_ns();
         EL_TRY(el_index_search(index, &query, &answer));
         seconds[i] = seconds_since(began);

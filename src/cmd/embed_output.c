@@ -22,6 +22,10 @@ static int write_failed(const struct el_vector_sink *sink) {
                    strerror(errno));
 }
 
+static bool is_npy(const struct el_vector_sink *sink) {
+    return sink->format == EL_VECTORS_NPY || sink->format == EL_NUMBERS_NPY;
+}
+
 // NumPy's format 1.0 (numpy.lib.format): a Python literal, padded with blanks, ended by a newline.
 static int write_npy_header(struct el_vector_sink *sink) {
     char header[NPY_HEADER + 1];
@@ -29,8 +33,8 @@ static int write_npy_header(struct el_vector_sink *sink) {
     header[8] = NPY_HEADER - 10;
     header[9] = 0;
     int used = snprintf(header + 10, sizeof header - 10,
-                        "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRIu64 ", %d), }", sink->count,
-                        sink->dim);
+                        "{'descr': '%s', 'fortran_order': False, 'shape': (%" PRIu64 ", %d), }",
+                        sink->format == EL_NUMBERS_NPY ? "<i8" : "<f4", sink->count, sink->dim);
     memset(header + 10 + used, ' ', (size_t)(NPY_HEADER - 10 - used));
     header[NPY_HEADER - 1] = '\n';
     return fwrite(header, NPY_HEADER, 1, sink->stream) == 1 ? 0 : write_failed(sink);
@@ -59,7 +63,7 @@ int el_vector_sink_open(enum el_vector_format format, const char *path, int dim,
     int status = 0;
     if (format != EL_VECTORS_JSONL && isatty(fileno(sink.stream)))
         status = el_fail(EL_EINVAL, "binary vectors would garble the terminal; name a file with --output");
-    else if (format == EL_VECTORS_NPY)
+    else if (is_npy(&sink))
         status = start_npy(&sink);
     if (status < 0)
         el_vector_sink_close(&sink);
@@ -91,13 +95,20 @@ int el_vector_sink_put(struct el_vector_sink *sink, const float *vectors, size_t
     return status;
 }
 
+int el_vector_sink_put_numbers(struct el_vector_sink *sink, const int64_t *numbers, size_t count) {
+    const size_t dim = (size_t)sink->dim;
+    if (fwrite(numbers, sizeof *numbers, count * dim, sink->stream) != count * dim) return write_failed(sink);
+    sink->count += count;
+    return 0;
+}
+
 int el_vector_sink_flush(struct el_vector_sink *sink) {
     return fflush(sink->stream) == 0 ? 0 : write_failed(sink);
 }
 
 int el_vector_sink_finish(struct el_vector_sink *sink) {
     int status = 0;
-    if (sink->format == EL_VECTORS_NPY) {
+    if (is_npy(sink)) {
         if (fseeko(sink->stream, sink->start, SEEK_SET) != 0) status = write_failed(sink);
         if (status == 0) status = write_npy_header(sink);
         if (status == 0 && fseeko(sink->stream, 0, SEEK_END) != 0) status = write_failed(sink);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where `eleanor embed` puts vectors: JSON lines, a NumPy file, or bare little-endian floats. Each vector is
-// written as it comes.
+// Where `eleanor embed` and others put vectors: JSON lines, a NumPy file, or bare little-endian floats. Each
+// vector is written as it comes. Rows of whole numbers go into NumPy files too.
 #ifndef EL_CMD_EMBED_OUTPUT_H
 #define EL_CMD_EMBED_OUTPUT_H
 
@@ -12,14 +12,14 @@
 
 #include "base/str.h"
 
-enum el_vector_format { EL_VECTORS_JSONL, EL_VECTORS_NPY, EL_VECTORS_F32 };
+enum el_vector_format { EL_VECTORS_JSONL, EL_VECTORS_NPY, EL_VECTORS_F32, EL_NUMBERS_NPY };
 
 struct el_vector_sink {
     enum el_vector_format format;
     const char *path; // NULL: standard output; borrowed
     FILE *stream;
     off_t start;    // where the NumPy header stands in the file
-    int dim;        // floats per vector
+    int dim;        // numbers per vector
     uint64_t first; // index of the first vector: of a share, how many the shares before have
     uint64_t count; // vectors written
     struct el_str line;
@@ -32,6 +32,8 @@ int el_vector_sink_open(enum el_vector_format format, const char *path, int dim,
                         struct el_vector_sink *ret_sink);
 // vectors[count][dim]. EL_EIO, EL_ENOMEM.
 int el_vector_sink_put(struct el_vector_sink *sink, const float *vectors, size_t count);
+// The same of EL_NUMBERS_NPY: numbers[count][dim].
+int el_vector_sink_put_numbers(struct el_vector_sink *sink, const int64_t *numbers, size_t count);
 // Hands out what is buffered. EL_EIO.
 int el_vector_sink_flush(struct el_vector_sink *sink);
 // Completes the file: only then it is good. EL_EIO.

@@ -50,6 +50,7 @@ static int update(struct el_allowed *allowed, struct el_documents *documents, in
     el_allowed_done(allowed);
     allowed->rows = marking.bits;
     allowed->filter = copy;
+    allowed->all = rows;
     allowed->count = filter ? marking.marked : rows - marking.marked;
     return status;
 }
@@ -60,6 +61,11 @@ int el_allowed_update(struct el_allowed *allowed, struct el_documents *documents
     int status = update(allowed, documents, state->rows, filter);
     allowed->version = status < 0 ? -1 : state->version;
     return status;
+}
+
+bool el_allowed_has(const struct el_allowed *allowed, int64_t row) {
+    if (row < 0 || row >= allowed->all) return false;
+    return !allowed->rows || (allowed->rows[row / 64] >> row % 64 & 1);
 }
 
 void el_allowed_done(struct el_allowed *allowed) {

@@ -388,7 +388,7 @@ static int check_texts(struct el_documents *documents) {
 }
 
 int el_documents_match(struct el_documents *documents, const struct el_text *question,
-                       const uint64_t *allowed, int k, struct el_hit *ret_hits) {
+                       const struct el_allowed *allowed, int k, struct el_hit *ret_hits) {
     int64_t version;
     int count;
     EL_TRY(el_schema_check(&documents->sql, &version));

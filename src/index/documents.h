@@ -70,10 +70,11 @@ int el_documents_each(struct el_documents *documents, const char *prefix,
 int el_documents_each_passing(struct el_documents *documents, const struct el_filter *filter,
                               int (*visit)(void *context, int64_t row), void *context);
 
-// The k rows whose texts answer a question best by their words (text_search.h): how many there are. `allowed`
-// is a bit per row, or NULL: all. EL_EUNSUPPORTED: there are no texts.
+// The k rows whose texts answer a question best by their words (text_search.h): how many there are.
+// EL_EUNSUPPORTED: there are no texts.
+struct el_allowed;
 int el_documents_match(struct el_documents *documents, const struct el_text *question,
-                       const uint64_t *allowed, int k, struct el_hit *ret_hits /* [k] */);
+                       const struct el_allowed *allowed, int k, struct el_hit *ret_hits /* [k] */);
 
 // The document that came next after number `after`, which is at least 0: 1, or 0 when that was the last.
 struct el_document_entry {

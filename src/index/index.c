@@ -113,6 +113,15 @@ const char *el_index_prepare_vector(const struct el_vector_facts *facts, const f
     return NULL;
 }
 
+struct el_index_query el_index_query_part(const struct el_vector_facts *facts,
+                                          const struct el_index_query *query, size_t first, size_t count) {
+    struct el_index_query part = *query;
+    part.count = count;
+    if (query->vectors) part.vectors += first * (size_t)facts->dim;
+    if (query->texts) part.texts += first;
+    return part;
+}
+
 // ---- one call at a time ----
 
 static void lock(struct el_index *index) {
@@ -222,22 +231,42 @@ int el_index_each(struct el_index *index, const char *prefix, int (*visit)(void 
     return unlock(index, index->store->each(index, prefix, visit, context));
 }
 
+static int prepare_questions(const struct el_index *index, const struct el_index_query *query,
+                             float *vectors) {
+    const size_t dim = (size_t)index->facts.dim;
+    for (size_t i = 0; i < query->count; i++) {
+        const char *wrong =
+            el_index_prepare_vector(&index->facts, query->vectors + i * dim, vectors + i * dim);
+        if (wrong && query->count == 1) return el_fail(EL_EINVAL, "the query's vector %s", wrong);
+        if (wrong) return el_fail(EL_EINVAL, "vector %zu of the query %s", i, wrong);
+    }
+    return 0;
+}
+
+static int search(struct el_index *index, const struct el_index_query *query,
+                  struct el_index_answer *answer) {
+    EL_TRY(el_arena_alloc(&answer->arena, query->count, sizeof *answer->lists, &answer->lists));
+    memset(answer->lists, 0, query->count * sizeof *answer->lists);
+    lock(index);
+    return unlock(index, index->store->search(index, query, answer));
+}
+
 int el_index_search(struct el_index *index, const struct el_index_query *query,
                     struct el_index_answer *ret_answer) {
-    float *vector el_auto_free = NULL;
+    float *vectors el_auto_free = NULL;
     struct el_index_query prepared = *query;
-    struct el_index_answer answer = {.stats = {.mode = query->mode, .recall = 1}};
+    struct el_index_answer answer = {.count = query->count,
+                                     .stats = {.mode = query->mode, .asked = query->count, .recall = 1}};
     const uint64_t start = el_now_ns();
     if (query->k < 1) return el_fail(EL_EINVAL, "%d results can't be asked for; at least 1", query->k);
+    if (!query->count) return el_fail(EL_EINVAL, "a query asks nothing; at least one question is wanted");
     if (query->mode != EL_QUERY_TEXT) {
-        EL_TRY(el_alloc((size_t)index->facts.dim, sizeof *vector, &vector));
-        const char *wrong = el_index_prepare_vector(&index->facts, query->vector, vector);
-        if (wrong) return el_fail(EL_EINVAL, "the query's vector %s", wrong);
-        prepared.vector = vector;
+        EL_TRY(el_alloc(query->count, (size_t)index->facts.dim * sizeof *vectors, &vectors));
+        EL_TRY(prepare_questions(index, query, vectors));
+        prepared.vectors = vectors;
     }
     el_arena_init(&answer.arena);
-    lock(index);
-    int status = unlock(index, index->store->search(index, &prepared, &answer));
+    int status = search(index, &prepared, &answer);
     answer.stats.ms = (double)(el_now_ns() - start) / 1e6;
     if (status < 0)
         el_index_answer_done(&answer);

@@ -109,31 +109,39 @@ int el_query_mode_parse(const char *name, enum el_query_mode *ret_mode);
 struct el_query_stats {
     enum el_query_mode mode;
     int64_t rows; // that were searched: those that count and pass the filter; -1: the store does not say
-    double ms;    // that the search took
+    size_t asked; // questions that were searched together
+    double ms;    // that the search took, of all of them
     // Of vectors: the lists that were looked at, 0 when that was every row; and the share of the true
     // neighbours that so many found when the lists were made, 1 for every row, -1: the store does not say.
     int probes;
     double recall;
 };
-struct el_index_answer {
+struct el_index_list {
     struct el_index_hit *hits; // best first
     size_t count;              // k, or all there are
+};
+struct el_index_answer {
+    struct el_index_list *lists; // [count], one for each question, in their order
+    size_t count;
     struct el_query_stats stats;
     struct el_arena arena; // holds all of it
 };
 
+// Questions that are asked together, which costs a search of exact vectors much less than one at a time.
 struct el_index_query {
     enum el_query_mode mode;
-    const float *vector; // [dim]; for vector and hybrid
-    struct el_text text; // for text and hybrid
+    size_t count;                // of the questions, at least 1
+    const float *vectors;        // [count][dim]; for vector and hybrid
+    const struct el_text *texts; // [count]; for text and hybrid
     int k;
     const char *filter;           // JSON over metadata, or NULL
     double recall;                // of an approximate index: the share of true neighbours wanted; 0: its own
     struct el_team *team;         // or NULL: the caller's thread alone
     struct el_searcher *searcher; // with copies of this index's vectors (searcher.h); NULL: there are none
 };
-// The k chunks that answer a query best. EL_EINVAL: k < 1, or a vector as el_index_put refuses them.
-// EL_EUNSUPPORTED: what this index can't do, as to search texts that it does not keep.
+// The k chunks that answer each question best. In the embedded store all see one state of it. EL_EINVAL: k <
+// 1, no question, or a vector as el_index_put refuses them. EL_EUNSUPPORTED: what this index can't do, as to
+// search texts that it does not keep.
 int el_index_search(struct el_index *index, const struct el_index_query *query,
                     struct el_index_answer *ret_answer);
 void el_index_answer_done(struct el_index_answer *answer);

@@ -82,11 +82,12 @@ int el_lists_search(struct el_embedded *index, const struct el_vector_set *set,
     const double wanted = query->recall > 0 ? query->recall : own > 0 ? own : default_recall;
     double recall = 1;
     const int probes = ivf ? el_ivf_probes(ivf, depth_of(index, set, k), wanted, &recall) : 0;
+    const int count = (int)query->count;
     if (probes)
-        EL_TRY(el_ivf_search(ivf, set, query->vector, 1, k, probes, query->team, ret_hits));
+        EL_TRY(el_ivf_search(ivf, set, query->vectors, count, k, probes, query->team, ret_hits));
     else
-        EL_TRY(el_searcher_search(query->searcher, set, index->generation, query->vector, 1, k, query->team,
-                                  ret_hits));
+        EL_TRY(el_searcher_search(query->searcher, set, index->generation, query->vectors, count, k,
+                                  query->team, ret_hits));
     ret_stats->probes = probes;
     ret_stats->recall = recall;
     return 0;

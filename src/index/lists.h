@@ -21,11 +21,12 @@ struct el_lists {
 
 void el_lists_done(struct el_lists *lists);
 
-// The k best rows by vector, in the lists that the query's recall needs, or all rows: where there are no
-// lists; where nothing is known of so large a k, or of a filter that leaves so few.
+// The k best rows by each of the query's vectors, in the lists that its recall needs, or all rows: where
+// there are no lists; where nothing is known of so large a k, or of a filter that leaves so few. As
+// el_search_exact.
 int el_lists_search(struct el_embedded *index, const struct el_vector_set *set,
                     const struct el_index_query *query, int k, struct el_query_stats *ret_stats,
-                    struct el_hit *ret_hits /* [k] */);
+                    struct el_hit *ret_hits /* [count][k] */);
 
 // After rows have come: makes lists anew when a third of all rows is in none. What fails is only
 // debug-logged.

@@ -38,6 +38,7 @@ struct el_index_store {
     // Hits and what they point to come from the answer's arena, which the caller frees on failure too; so it
     // is with pages.
     int (*read)(struct el_index *index, struct el_index_page *page); // goes on from page->last
+    // Fills in the answer's lists, which are there and empty.
     int (*search)(struct el_index *index, const struct el_index_query *query, struct el_index_answer *answer);
     int (*stats)(struct el_index *index, struct el_index_stats *ret_stats);
     int (*compact)(struct el_index *index);
@@ -60,5 +61,9 @@ struct el_index {
 // NULL.
 const char *el_index_prepare_vector(const struct el_vector_facts *facts, const float *vector,
                                     float *ret_vector);
+
+// `count` of a query's questions, from number `first` on; borrowed.
+struct el_index_query el_index_query_part(const struct el_vector_facts *facts,
+                                          const struct el_index_query *query, size_t first, size_t count);
 
 #endif

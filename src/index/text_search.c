@@ -47,16 +47,17 @@ static const char *const ranked =
     "  ORDER BY score DESC, which LIMIT ?2)"
     " JOIN chunks ON chunk = which ORDER BY score DESC, which";
 
-static int collect(const struct el_sql *sql, const char *expression, const uint64_t *allowed, int k,
+static int collect(const struct el_sql *sql, const char *expression, const struct el_allowed *allowed, int k,
                    struct el_hit *hits, int *ret_count) {
     sqlite3_stmt *statement el_auto_statement = NULL;
-    const struct el_sql_value values[] = {el_sql_string(expression), el_sql_number(allowed ? INT64_MAX : k)};
+    const struct el_sql_value values[] = {el_sql_string(expression),
+                                          el_sql_number(allowed->rows ? INT64_MAX : k)};
     int count = 0;
     EL_TRY(el_sql_prepare(sql, ranked, 0, &statement));
     int status = el_sql_start(sql, statement, values, EL_COUNT(values));
     for (; status > 0 && count < k; status = el_sql_step(sql, statement)) {
         const int64_t row = sqlite3_column_int64(statement, 0);
-        if (allowed && !(allowed[row / 64] >> row % 64 & 1)) continue;
+        if (!el_allowed_has(allowed, row)) continue;
         hits[count++] = (struct el_hit){.row = row, .score = (float)sqlite3_column_double(statement, 1)};
     }
     if (status < 0) return status;
@@ -64,8 +65,8 @@ static int collect(const struct el_sql *sql, const char *expression, const uint6
     return 0;
 }
 
-int el_text_search(const struct el_sql *sql, const struct el_text *question, const uint64_t *allowed, int k,
-                   struct el_hit *ret_hits, int *ret_count) {
+int el_text_search(const struct el_sql *sql, const struct el_text *question, const struct el_allowed *allowed,
+                   int k, struct el_hit *ret_hits, int *ret_count) {
     struct words words el_auto(words_done) = {.count = 0};
     struct el_str expression el_auto(el_str_done) = {0};
     if (question->length > INT_MAX) return el_fail(EL_ETOOBIG, "the question is too long");

@@ -22,7 +22,7 @@ enum { DOCUMENT = EL_PG_METADATA + 1, FOUND };
 
 struct asking {
     const struct el_vector_facts *facts;
-    const struct el_index_query *query;
+    const struct el_index_query *query; // of one question
     int k;
     int view; // what HNSW is to keep in view; 0: all rows are looked at, whatever index there is
     struct el_pg_list *list;
@@ -66,7 +66,7 @@ static int put_nearest(const struct asking *asking, const struct el_pg *pg, cons
 // Any word will do: plainto_tsquery, which makes words of whatever a user writes, joins them by AND.
 static int put_words(const struct asking *asking, struct el_pg_statement *statement) {
     enum { BY_LENGTH = 1 }; // divides by 1 + log of the length
-    const struct el_text *words = &asking->query->text;
+    const struct el_text *words = asking->query->texts;
     struct el_str *text = &statement->text;
     EL_TRY(el_str_printf(text,
                          "%sscore FROM (SELECT document, part, text, ts_rank_cd(words, query, %d) AS score"
@@ -120,7 +120,7 @@ static int ask_nearest(struct el_pg *pg, void *context) {
     struct el_str vector el_auto(el_str_done) = {0};
     el_pg_statement_init(&statement);
     if (!pg->vectors) return el_fail(EL_EFORMAT, "%s: the extension `vector` is gone", pg->url);
-    EL_TRY(el_wire_put_vector(&vector, asking->query->vector, asking->facts->dim));
+    EL_TRY(el_wire_put_vector(&vector, asking->query->vectors, asking->facts->dim));
     EL_TRY(put_nearest(asking, pg, &vector, &statement));
     if (asking->view) EL_TRY(set_view(pg, asking->view));
     return run(pg, &statement, asking->list);
@@ -160,7 +160,7 @@ static int score_vectors(const struct asking *asking) {
     EL_TRY(el_alloc((size_t)facts->dim, sizeof *vector, &vector));
     for (int i = 0; i < list->count; i++) {
         EL_TRY(el_wire_vector(list->result, i, FOUND, facts->dim, vector));
-        list->hits[i].score = el_exact_score(facts->metric, asking->query->vector, vector, facts->dim);
+        list->hits[i].score = el_exact_score(facts->metric, asking->query->vectors, vector, facts->dim);
     }
     sort(list);
     return 0;

@@ -29,11 +29,12 @@ struct el_pg_list {
 };
 void el_pg_list_done(struct el_pg_list *list);
 
-// The k chunks that are nearest to query->vector, by HNSW where it is there and query->recall and a filter
-// let it.
+// Both take a query of one question.
+// The k chunks that are nearest to its vector, by HNSW where it is there and query->recall and a filter let
+// it.
 int el_pg_find_nearest(struct el_pg *pg, const struct el_vector_facts *facts,
                        const struct el_index_query *query, int k, struct el_pg_list *list);
-// The k chunks that hold any word of query->text, by ts_rank_cd.
+// The k chunks that hold any word of its text, by ts_rank_cd.
 int el_pg_find_words(struct el_pg *pg, const struct el_index_query *query, int k, struct el_pg_list *list);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A search in the database: by vectors, by words, or by both, fused by rank.
+// A search in the database: by vectors, by words, or by both, fused by rank. The questions of a query are
+// asked one after the other.
 #include "postgres/search.h"
 
 #include <stdlib.h>
@@ -8,13 +9,16 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "index/fuse.h"
+#include "index/store.h"
 #include "postgres/lists.h"
 
+// One question of a query.
 struct searching {
     struct el_pg *pg;
     const struct el_vector_facts *facts;
     const struct el_index_query *query;
-    struct el_index_answer *answer;
+    struct el_arena *arena; // for what its list points to
+    struct el_index_list *list;
 };
 
 // ---- answering ----
@@ -26,24 +30,28 @@ static int keep_text(struct el_arena *arena, const struct el_pg_hit *hit, enum e
                             (size_t)PQgetlength(hit->result, hit->row, column), ret_text);
 }
 
-static int tell(const struct el_pg_hit *hit, float score, struct el_index_answer *answer) {
-    struct el_index_hit *told = &answer->hits[answer->count];
+static int tell(const struct searching *searching, const struct el_pg_hit *hit, float score) {
+    struct el_index_hit *told = &searching->list->hits[searching->list->count];
     *told = (struct el_index_hit){.score = score,
                                   .part = hit->part,
                                   .text_length = (size_t)PQgetlength(hit->result, hit->row, EL_PG_TEXT)};
-    EL_TRY(keep_text(&answer->arena, hit, EL_PG_ID, &told->id));
-    EL_TRY(keep_text(&answer->arena, hit, EL_PG_TEXT, &told->text));
-    EL_TRY(keep_text(&answer->arena, hit, EL_PG_METADATA, &told->metadata));
-    answer->count++;
+    EL_TRY(keep_text(searching->arena, hit, EL_PG_ID, &told->id));
+    EL_TRY(keep_text(searching->arena, hit, EL_PG_TEXT, &told->text));
+    EL_TRY(keep_text(searching->arena, hit, EL_PG_METADATA, &told->metadata));
+    searching->list->count++;
     return 0;
 }
 
+static int make_list(const struct searching *searching, int room) {
+    struct el_index_list *list = searching->list;
+    return el_arena_alloc(searching->arena, (size_t)room, sizeof *list->hits, &list->hits);
+}
+
 static int tell_first(const struct searching *searching, const struct el_pg_list *list) {
-    struct el_index_answer *answer = searching->answer;
     const int k = EL_MIN(list->count, searching->query->k);
-    EL_TRY(el_arena_alloc(&answer->arena, (size_t)k, sizeof *answer->hits, &answer->hits));
+    EL_TRY(make_list(searching, k));
     for (int i = 0; i < k; i++)
-        EL_TRY(tell(&list->hits[i], list->hits[i].score, answer));
+        EL_TRY(tell(searching, &list->hits[i], list->hits[i].score));
     return 0;
 }
 
@@ -79,7 +87,6 @@ static int tell_fused(const struct searching *searching, const struct el_pg_list
                       const struct el_pg_list *words, int depth) {
     struct el_pg_hit *all el_auto_free = NULL;
     struct el_hit *hits el_auto_free = NULL;
-    struct el_index_answer *answer = searching->answer;
     struct el_ranking rankings[2];
     size_t count;
     int fused;
@@ -90,9 +97,11 @@ static int tell_fused(const struct searching *searching, const struct el_pg_list
     rank(vectors, depth, all, count, hits, &rankings[0]);
     rank(words, depth, all, count, hits + room, &rankings[1]);
     EL_TRY(el_fuse(&rankings[0], &rankings[1], k, hits + 2 * room, &fused));
-    EL_TRY(el_arena_alloc(&answer->arena, (size_t)fused, sizeof *answer->hits, &answer->hits));
-    for (int i = 0; i < fused; i++)
-        EL_TRY(tell(&all[hits[2 * room + (size_t)i].row], hits[2 * room + (size_t)i].score, answer));
+    EL_TRY(make_list(searching, fused));
+    for (int i = 0; i < fused; i++) {
+        const struct el_hit *hit = &hits[2 * room + (size_t)i];
+        EL_TRY(tell(searching, &all[hit->row], hit->score));
+    }
     return 0;
 }
 
@@ -122,8 +131,12 @@ int el_pg_search(struct el_pg *pg, const struct el_vector_facts *facts, const st
                  struct el_index_answer *answer) {
     static int (*const modes[])(const struct searching *searching) = {
         [EL_QUERY_VECTOR] = search_vectors, [EL_QUERY_TEXT] = search_words, [EL_QUERY_HYBRID] = search_both};
-    const struct searching searching = {pg, facts, query, answer};
     answer->stats.rows = -1;
     answer->stats.recall = -1;
-    return modes[query->mode](&searching);
+    for (size_t i = 0; i < query->count; i++) {
+        const struct el_index_query one = el_index_query_part(facts, query, i, 1);
+        const struct searching searching = {pg, facts, &one, &answer->arena, &answer->lists[i]};
+        EL_TRY(modes[query->mode](&searching));
+    }
+    return 0;
 }

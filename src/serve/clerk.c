@@ -106,3 +106,12 @@ void el_clerk_give(struct el_clerk *clerk, struct el_exchange *exchange, el_cler
     pthread_cond_signal(&clerk->changed);
     pthread_mutex_unlock(&clerk->queue.lock);
 }
+
+struct el_exchange *el_clerk_next(struct el_clerk *clerk, el_clerk_job *job) {
+    pthread_mutex_lock(&clerk->queue.lock);
+    struct el_exchange *next = clerk->queue.first;
+    if (next && next->job != job) next = NULL;
+    if (next) clerk->queue.first = next->next;
+    pthread_mutex_unlock(&clerk->queue.lock);
+    return next;
+}

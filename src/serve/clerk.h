@@ -41,5 +41,8 @@ int el_clerk_open(struct el_clerk *clerk);   // EL_ENOMEM
 void el_clerk_close(struct el_clerk *clerk); // finishes what it was given
 // Runs `job` on the clerk's thread, in order.
 void el_clerk_give(struct el_clerk *clerk, struct el_exchange *exchange, el_clerk_job *job);
+// For a job that does several of its kind at once: takes the exchange that is next, if it waits for that very
+// job; else NULL.
+struct el_exchange *el_clerk_next(struct el_clerk *clerk, el_clerk_job *job);
 
 #endif

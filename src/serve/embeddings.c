@@ -17,7 +17,6 @@
 enum {
     SMALL_BODY = 32 << 10,    // bytes that the loop itself parses and tokenises (about 2 ms)
     SMALL_ANSWER = 64 * 1024, // floats that the loop itself writes (about 1 ms)
-    LOADING_RETRY_MS = 1000,
 };
 
 // ---- before the body ----
@@ -25,12 +24,6 @@ enum {
 // What its connection was told when it was refused.
 static struct el_promise *promise_to(const struct el_exchange *exchange) {
     return exchange->peer ? &exchange->peer->promise : NULL;
-}
-
-static int is_loading(struct el_fault *fault) {
-    el_fault_set(fault, EL_FAULT_MODEL_LOADING, NULL, "the model is being loaded; try again in a second");
-    fault->retry_ms = LOADING_RETRY_MS;
-    return EL_EINVAL;
 }
 
 int el_embeddings_admit(struct el_exchange *exchange) {
@@ -46,7 +39,7 @@ int el_embeddings_admit(struct el_exchange *exchange) {
         status = el_embedder_admit(embedder, promise_to(exchange), &retry_ms);
         if (status == 0) return 0;
     }
-    if (status == 0) return is_loading(fault); // none was asked
+    if (status == 0) return el_fault_loading(fault, NULL); // none was asked
     el_fault_from_status(fault, status, NULL);
     fault->retry_ms = retry_ms;
     return status;
@@ -125,11 +118,8 @@ static int submit_body(struct el_exchange *exchange) {
     exchange->model = el_roster_find(&exchange->server->roster, body.model);
     if (!exchange->model) return unknown_model(exchange, body.model);
     struct el_embedder *embedder = atomic_load(&exchange->model->embedder);
-    if (embedder) return submit_to(exchange, embedder, &body);
-    el_fault_set(&exchange->fault, EL_FAULT_MODEL_LOADING, "model",
-                 "model %s is being loaded; try again in a second", exchange->model->name);
-    exchange->fault.retry_ms = LOADING_RETRY_MS;
-    return EL_EINVAL;
+    if (!embedder) return el_fault_loading(&exchange->fault, exchange->model->name);
+    return submit_to(exchange, embedder, &body);
 }
 
 // On the loop's thread or the clerk's. When the client has left meanwhile, either this or

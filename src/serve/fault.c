@@ -50,6 +50,14 @@ int el_fault_from_status(struct el_fault *fault, int status, const char *param) 
     return el_fault_set(fault, kind, param, "%s", detail[0] ? detail : el_status_text(status));
 }
 
+int el_fault_loading(struct el_fault *fault, const char *model) {
+    enum { RETRY_MS = 1000 };
+    el_fault_set(fault, EL_FAULT_MODEL_LOADING, model ? "model" : NULL,
+                 "%s is being loaded; try again in a second", model ? model : "the model");
+    fault->retry_ms = RETRY_MS;
+    return EL_EINVAL;
+}
+
 static int put_text_or_null(struct el_str *str, const char *text) {
     return text ? el_str_put_json(str, text, strlen(text)) : el_str_puts(str, "null");
 }

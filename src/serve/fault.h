@@ -35,6 +35,9 @@ int el_fault_set(struct el_fault *fault, enum el_fault_kind kind, const char *pa
 // The fault of a failed call: `status` decides the row, el_error_detail() is the message.
 int el_fault_from_status(struct el_fault *fault, int status, const char *param);
 
+// That a model is being loaded, by its name; NULL: whichever is wanted. Returns EL_EINVAL.
+int el_fault_loading(struct el_fault *fault, const char *model);
+
 // Appends {"error":{"message","type","param","code"}}. EL_ENOMEM.
 int el_fault_write(const struct el_fault *fault, struct el_str *str);
 

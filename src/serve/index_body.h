@@ -5,6 +5,7 @@
 #define EL_SERVE_INDEX_BODY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,7 +13,8 @@
 #include "serve/fault.h"
 #include "service/search.h"
 
-enum { EL_QUERY_MOST = 10000, EL_QUERY_DEFAULT = 10 }; // results of a query
+// Results of a question; and of all questions of a request.
+enum { EL_QUERY_MOST = 10000, EL_QUERY_DEFAULT = 10, EL_QUERY_MOST_IN_ALL = 100000 };
 
 // All of these: EL_EINVAL with *fault, also for want of memory. What they point to lies in the body, which is
 // to be freed whatever they return.
@@ -42,14 +44,17 @@ int el_add_body_parse(const char *bytes, size_t length, size_t max_documents, in
                       struct el_add_body *ret_body, struct el_fault *fault);
 void el_add_body_done(struct el_add_body *body);
 
+// One question, by "text", "vector" or, hybrid, maybe both; or many, by "texts", "vectors" or both.
 struct el_query_body {
     json_t *root;
-    float *vector;               // [dim], or NULL
+    bool is_many;
+    float *vectors;              // [query.count][dim], or NULL
+    struct el_text *texts;       // [query.count], or NULL
     struct el_str filter;        // its text, or empty
-    struct el_index_query query; // with a vector, a text or, hybrid, maybe both; text.data NULL: none
+    struct el_index_query query; // of these
 };
-int el_query_body_parse(const char *bytes, size_t length, int dim, struct el_query_body *ret_body,
-                        struct el_fault *fault);
+int el_query_body_parse(const char *bytes, size_t length, size_t max_questions, int dim,
+                        struct el_query_body *ret_body, struct el_fault *fault);
 void el_query_body_done(struct el_query_body *body);
 
 #endif

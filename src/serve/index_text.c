@@ -30,18 +30,41 @@ static int put_hit(struct el_str *out, const struct el_index_hit *hit) {
     return el_str_printf(out, ",\"metadata\":%s}", hit->metadata ? hit->metadata : "null");
 }
 
-int el_index_put_answer(struct el_str *out, const char *name, const struct el_index_answer *answer) {
-    EL_TRY(el_str_printf(out, "{\"index\":\"%s\",\"results\":[", name));
-    for (size_t i = 0; i < answer->count; i++) {
+static int put_list(struct el_str *out, const struct el_index_list *list) {
+    EL_TRY(el_str_putc(out, '['));
+    for (size_t i = 0; i < list->count; i++) {
         if (i) EL_TRY(el_str_putc(out, ','));
-        EL_TRY(put_hit(out, &answer->hits[i]));
+        EL_TRY(put_hit(out, &list->hits[i]));
     }
-    EL_TRY(
-        el_str_printf(out, "],\"stats\":{\"mode\":\"%s\",\"rows\":", el_query_mode_name(answer->stats.mode)));
-    EL_TRY(answer->stats.rows < 0 ? el_str_puts(out, "null")
-                                  : el_str_printf(out, "%" PRId64, answer->stats.rows));
-    EL_TRY(el_str_printf(out, ",\"probes\":%d,\"recall\":", answer->stats.probes));
-    EL_TRY(answer->stats.recall < 0 ? el_str_puts(out, "null")
-                                    : el_str_printf(out, "%.4f", answer->stats.recall));
-    return el_str_printf(out, ",\"ms\":%.3f}}", answer->stats.ms);
+    return el_str_putc(out, ']');
+}
+
+static int put_head(struct el_str *out, const char *name) {
+    return el_str_printf(out, "{\"index\":\"%s\",\"results\":", name);
+}
+
+static int put_stats(struct el_str *out, const struct el_query_stats *stats) {
+    EL_TRY(el_str_printf(out, ",\"stats\":{\"mode\":\"%s\",\"rows\":", el_query_mode_name(stats->mode)));
+    EL_TRY(stats->rows < 0 ? el_str_puts(out, "null") : el_str_printf(out, "%" PRId64, stats->rows));
+    EL_TRY(el_str_printf(out, ",\"probes\":%d,\"recall\":", stats->probes));
+    EL_TRY(stats->recall < 0 ? el_str_puts(out, "null") : el_str_printf(out, "%.4f", stats->recall));
+    return el_str_printf(out, ",\"asked\":%zu,\"ms\":%.3f}}", stats->asked, stats->ms);
+}
+
+int el_index_put_result(struct el_str *out, const char *name, const struct el_index_list *list,
+                        const struct el_query_stats *stats) {
+    EL_TRY(put_head(out, name));
+    EL_TRY(put_list(out, list));
+    return put_stats(out, stats);
+}
+
+int el_index_put_results(struct el_str *out, const char *name, const struct el_index_list *lists,
+                         size_t count, const struct el_query_stats *stats) {
+    EL_TRY(put_head(out, name));
+    for (size_t i = 0; i < count; i++) {
+        EL_TRY(el_str_putc(out, i ? ',' : '['));
+        EL_TRY(put_list(out, &lists[i]));
+    }
+    EL_TRY(el_str_putc(out, ']'));
+    return put_stats(out, stats);
 }

@@ -10,7 +10,11 @@
 // EL_ENOMEM.
 int el_index_put_stats(struct el_str *out, const char *name, const char *store,
                        const struct el_vector_facts *facts, const struct el_index_stats *stats);
-// {"index","results":[{"id","part","score","text","metadata"}]}. EL_ENOMEM.
-int el_index_put_answer(struct el_str *out, const char *name, const struct el_index_answer *answer);
+// {"index","results":[{"id","part","score","text","metadata"}],"stats":{...}} of one question. EL_ENOMEM.
+int el_index_put_result(struct el_str *out, const char *name, const struct el_index_list *list,
+                        const struct el_query_stats *stats);
+// The same of many: "results" has a list for each. EL_ENOMEM.
+int el_index_put_results(struct el_str *out, const char *name, const struct el_index_list *lists,
+                         size_t count, const struct el_query_stats *stats);
 
 #endif

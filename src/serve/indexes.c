@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // /v1/indexes: what is read from indexes goes to one thread, what is written to another, so that neither
-// holds up the event loop, and questions are answered while documents are embedded.
+// holds up the event loop, and questions are answered while documents are embedded. (index_query.c has the
+// questions.)
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -9,21 +10,21 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "index/store.h"
-#include "serve/exchange.h"
 #include "serve/handlers.h"
 #include "serve/index_body.h"
 #include "serve/index_text.h"
+#include "serve/indexes.h"
 #include "serve/server.h"
 
-enum { QUEUE_RETRY_MS = 1000, LOADING_RETRY_MS = 1000 };
+enum { QUEUE_RETRY_MS = 1000 };
 
 // ---- from the loop to a thread and back ----
 
 typedef int index_job(struct el_exchange *exchange, const char *name);
 
-// What went wrong within an index. EL_EINVAL: vectors that this one can't take; EL_EUNSUPPORTED: a search
-// that it has nothing for; EL_EBUSY: the model's queue.
-static int fail(struct el_exchange *exchange, int status, const char *param) {
+// EL_EINVAL: vectors that this one can't take; EL_EUNSUPPORTED: a search that it has nothing for; EL_EBUSY:
+// the model's queue.
+int el_indexes_fail(struct el_exchange *exchange, int status, const char *param) {
     el_fault_from_status(&exchange->fault, status, param);
     if (status == EL_EINVAL || status == EL_EUNSUPPORTED) exchange->fault.kind = EL_FAULT_INDEX_MISMATCH;
     if (status == EL_EIO || status == EL_ENET) exchange->fault.kind = EL_FAULT_STORAGE_FAILED;
@@ -32,16 +33,14 @@ static int fail(struct el_exchange *exchange, int status, const char *param) {
     return EL_EINVAL;
 }
 
-// What went wrong with opening or deleting one.
-static int fail_named(struct el_exchange *exchange, int status) {
-    fail(exchange, status, "name");
+int el_indexes_fail_named(struct el_exchange *exchange, int status) {
+    el_indexes_fail(exchange, status, "name");
     if (status == EL_ENOENT) exchange->fault.kind = EL_FAULT_NO_INDEX;
     if (status == EL_EBUSY) exchange->fault.kind = EL_FAULT_INDEX_BUSY;
     return EL_EINVAL;
 }
 
-// With the name in the path as a string, or NULL.
-static int run_job(struct el_exchange *exchange, index_job *job) {
+int el_indexes_begin(struct el_exchange *exchange, char **ret_name) {
     char *name el_auto_free = NULL;
     if (atomic_load(&exchange->gone))
         return el_fault_set(&exchange->fault, EL_FAULT_CLIENT_LEFT, NULL, "the client has left");
@@ -49,14 +48,15 @@ static int run_job(struct el_exchange *exchange, index_job *job) {
         return el_fault_set(&exchange->fault, EL_FAULT_NO_INDEX, NULL,
                             "this server has no place for indexes: start it with ELEANOR_HOME");
     int status = exchange->id ? el_strndup(exchange->id, strcspn(exchange->id, "/"), &name) : 0;
-    if (status < 0) return fail(exchange, status, NULL);
+    if (status < 0) return el_indexes_fail(exchange, status, NULL);
     if (name && el_search_name_check(name) < 0)
         return el_fault_from_status(&exchange->fault, EL_EINVAL, "name");
-    return job(exchange, name);
+    *ret_name = el_steal(name);
+    return 0;
 }
 
-static void finish(struct el_exchange *exchange, int http_status, index_job *job) {
-    if (run_job(exchange, job) == 0) {
+void el_indexes_finish(struct el_exchange *exchange, int http_status, int status) {
+    if (status == 0) {
         exchange->reply.status = http_status;
         exchange->reply.media_type = EL_MEDIA_JSON;
     } else {
@@ -65,18 +65,25 @@ static void finish(struct el_exchange *exchange, int http_status, index_job *job
     el_mailbox_post(&exchange->server->mailbox, exchange);
 }
 
-static void give(struct el_exchange *exchange, struct el_clerk *clerk, el_clerk_job *job) {
+static void finish(struct el_exchange *exchange, int http_status, index_job *job) {
+    char *name el_auto_free = NULL;
+    int status = el_indexes_begin(exchange, &name);
+    if (status == 0) status = job(exchange, name);
+    el_indexes_finish(exchange, http_status, status);
+}
+
+void el_indexes_give(struct el_exchange *exchange, struct el_clerk *clerk, el_clerk_job *job) {
     exchange->phase = EL_WORKING;
     if (exchange->peer && exchange->peer->left) atomic_store(&exchange->gone, true);
     el_clerk_give(clerk, exchange, job);
 }
 
 static void read_by(struct el_exchange *exchange, el_clerk_job *job) {
-    give(exchange, &exchange->server->index_reader, job);
+    el_indexes_give(exchange, &exchange->server->index_reader, job);
 }
 
 static void write_by(struct el_exchange *exchange, el_clerk_job *job) {
-    give(exchange, &exchange->server->index_writer, job);
+    el_indexes_give(exchange, &exchange->server->index_writer, job);
 }
 
 static const char *body_of(const struct el_exchange *exchange) {
@@ -104,11 +111,7 @@ static int find_embedder(struct el_exchange *exchange, const char *name, struct 
     struct el_model *model = NULL;
     EL_TRY(find_model(exchange, name, &model));
     *ret_embedder = atomic_load(&model->embedder);
-    if (*ret_embedder) return 0;
-    el_fault_set(&exchange->fault, EL_FAULT_MODEL_LOADING, "model",
-                 "model %s is being loaded; try again in a second", model->name);
-    exchange->fault.retry_ms = LOADING_RETRY_MS;
-    return EL_EINVAL;
+    return *ret_embedder ? 0 : el_fault_loading(&exchange->fault, model->name);
 }
 
 // What the index keeps as its model's name: the store's, or the folder of one that was given so.
@@ -123,9 +126,8 @@ static int keep_model(struct el_exchange *exchange, const struct el_model *model
     return 0;
 }
 
-// The embedder for texts of an index.
-static int embedder_of(struct el_exchange *exchange, const struct el_index *index,
-                       struct el_embedder **ret_embedder) {
+int el_indexes_embedder(struct el_exchange *exchange, const struct el_index *index,
+                        struct el_embedder **ret_embedder) {
     const char *name = el_index_facts(index)->model;
     if (*name) return find_embedder(exchange, name, ret_embedder);
     return el_fault_set(&exchange->fault, EL_FAULT_INDEX_MISMATCH, "text",
@@ -177,7 +179,7 @@ static int create_from(struct el_exchange *exchange, const struct el_create_body
     if (status == 0)
         status =
             el_index_put_stats(&exchange->reply.body, body->name, el_embedded_store.name, &facts, &empty);
-    return status < 0 ? fail_named(exchange, status) : 0;
+    return status < 0 ? el_indexes_fail_named(exchange, status) : 0;
 }
 
 static int create(struct el_exchange *exchange, const char *name) {
@@ -201,7 +203,7 @@ static int delete (struct el_exchange *exchange, const char *name) {
     int status = el_search_delete(exchange->server->indexes.root, name);
     if (status == 0)
         status = el_str_printf(&exchange->reply.body, "{\"name\":\"%s\",\"deleted\":true}\n", name);
-    return status < 0 ? fail_named(exchange, status) : 0;
+    return status < 0 ? el_indexes_fail_named(exchange, status) : 0;
 }
 
 static void delete_job(struct el_exchange *exchange) {
@@ -217,9 +219,9 @@ void el_handle_delete_index(struct el_exchange *exchange) {
 static int add_texts(struct el_exchange *exchange, struct el_index *index, const struct el_add_body *body,
                      int64_t *ret_chunks) {
     struct el_embedder *embedder;
-    EL_TRY(embedder_of(exchange, index, &embedder));
+    EL_TRY(el_indexes_embedder(exchange, index, &embedder));
     int status = el_search_add(index, embedder, body->documents, body->count, ret_chunks);
-    return status < 0 ? fail(exchange, status, "documents") : 0;
+    return status < 0 ? el_indexes_fail(exchange, status, "documents") : 0;
 }
 
 // Documents with vectors are one chunk each, with the text that they may have.
@@ -236,7 +238,7 @@ static int add_vectors(struct el_exchange *exchange, struct el_index *index, con
         documents[i].hash = el_index_hash(index, body->vectors + i * dim, dim * sizeof *body->vectors);
     }
     if (status == 0) status = el_index_put(index, documents, body->count, body->vectors);
-    return status < 0 ? fail(exchange, status, "documents") : 0;
+    return status < 0 ? el_indexes_fail(exchange, status, "documents") : 0;
 }
 
 static int add_to(struct el_exchange *exchange, struct el_index *index, const char *name) {
@@ -254,7 +256,7 @@ static int add_to(struct el_exchange *exchange, struct el_index *index, const ch
     if (status == 0 &&
         el_str_printf(&exchange->reply.body, "{\"index\":\"%s\",\"documents\":%zu,\"chunks\":%" PRId64 "}\n",
                       name, body.count, chunks) < 0)
-        status = fail(exchange, EL_ENOMEM, NULL);
+        status = el_indexes_fail(exchange, EL_ENOMEM, NULL);
     el_add_body_done(&body);
     return status;
 }
@@ -262,7 +264,7 @@ static int add_to(struct el_exchange *exchange, struct el_index *index, const ch
 static int add(struct el_exchange *exchange, const char *name) {
     struct el_index *index = NULL;
     int status = el_search_open(exchange->server->indexes.root, name, true, &index);
-    if (status < 0) return fail_named(exchange, status);
+    if (status < 0) return el_indexes_fail_named(exchange, status);
     status = add_to(exchange, index, name);
     el_index_close(index);
     return status;
@@ -281,7 +283,7 @@ void el_handle_add_documents(struct el_exchange *exchange) {
 static int get(struct el_exchange *exchange, const char *name) {
     int status = put_stats(exchange, name);
     if (status == 0) status = el_str_putc(&exchange->reply.body, '\n');
-    return status < 0 ? fail_named(exchange, status) : 0;
+    return status < 0 ? el_indexes_fail_named(exchange, status) : 0;
 }
 
 static void get_job(struct el_exchange *exchange) {
@@ -311,7 +313,7 @@ static int list(struct el_exchange *exchange, const char *name) {
     int status = el_str_puts(body, "{\"object\":\"list\",\"data\":[");
     if (status == 0) status = el_search_list(exchange->server->indexes.root, put_one, exchange);
     if (status == 0) status = el_str_puts(body, "]}\n");
-    return status < 0 ? fail(exchange, status, NULL) : 0;
+    return status < 0 ? el_indexes_fail(exchange, status, NULL) : 0;
 }
 
 static void list_job(struct el_exchange *exchange) {
@@ -320,49 +322,4 @@ static void list_job(struct el_exchange *exchange) {
 
 void el_handle_list_indexes(struct el_exchange *exchange) {
     read_by(exchange, list_job);
-}
-
-static int answer(struct el_exchange *exchange, struct el_index *index, const struct el_query_body *body,
-                  struct el_index_answer *ret_answer) {
-    struct el_embedder *embedder = NULL;
-    struct el_index_query query = body->query;
-    int status = el_open_indexes_team(&exchange->server->indexes, &query.team);
-    if (status < 0) return fail(exchange, status, NULL);
-    if (el_search_embeds(&query)) EL_TRY(embedder_of(exchange, index, &embedder));
-    status = el_search_query(index, embedder, &query, ret_answer);
-    return status < 0 ? fail(exchange, status, query.vector ? "vector" : "text") : 0;
-}
-
-static int query_by(struct el_exchange *exchange, struct el_index *index, const char *name,
-                    const struct el_query_body *body) {
-    struct el_index_answer found = {0};
-    EL_TRY(answer(exchange, index, body, &found));
-    int status = el_index_put_answer(&exchange->reply.body, name, &found);
-    if (status == 0) status = el_str_putc(&exchange->reply.body, '\n');
-    el_index_answer_done(&found);
-    return status < 0 ? fail(exchange, status, NULL) : 0;
-}
-
-static int query(struct el_exchange *exchange, const char *name) {
-    struct el_index *index;
-    struct el_searcher *searcher;
-    struct el_query_body body;
-    int status = el_open_indexes_find(&exchange->server->indexes, name, &index, &searcher);
-    if (status < 0) return fail_named(exchange, status);
-    status = el_query_body_parse(body_of(exchange), exchange->body.length, el_index_facts(index)->dim, &body,
-                                 &exchange->fault);
-    if (status == 0) {
-        body.query.searcher = searcher;
-        status = query_by(exchange, index, name, &body);
-    }
-    el_query_body_done(&body);
-    return status;
-}
-
-static void query_job(struct el_exchange *exchange) {
-    finish(exchange, 200, query);
-}
-
-void el_handle_query_index(struct el_exchange *exchange) {
-    read_by(exchange, query_job);
 }

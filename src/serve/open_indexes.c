@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small table of open indexes; when it is full, the one that was opened first is closed.
+// A small table of open indexes, in the order of their last use; when it is full, the first is closed.
 #include "serve/open_indexes.h"
 
 #include <string.h>
@@ -66,16 +66,26 @@ static int add(struct el_open_indexes *indexes, const char *name, const struct s
     return 0;
 }
 
-// The place of the index of that name, if it is still that folder; -1: it is not open any more.
-static int find(struct el_open_indexes *indexes, const char *name, const struct stat *folder) {
-    for (size_t i = 0; i < indexes->count; i++) {
-        struct el_open_index *open = &indexes->open[i];
-        if (!el_streq(open->name, name)) continue;
-        if (folder->st_ino && open->device == folder->st_dev && open->inode == folder->st_ino) return (int)i;
+static void move_to_end(struct el_open_indexes *indexes, size_t i) {
+    struct el_open_index *open = &indexes->open[i];
+    const struct el_open_index used = *open;
+    memmove(open, open + 1, (indexes->count - 1 - i) * sizeof *open);
+    indexes->open[indexes->count - 1] = used;
+}
+
+// Makes the index of that name the last, if it is still that folder; false: it is not open any more.
+static bool find(struct el_open_indexes *indexes, const char *name, const struct stat *folder) {
+    size_t i = 0;
+    while (i < indexes->count && !el_streq(indexes->open[i].name, name))
+        i++;
+    if (i == indexes->count) return false;
+    const struct el_open_index *open = &indexes->open[i];
+    const bool is_it = folder->st_ino && open->device == folder->st_dev && open->inode == folder->st_ino;
+    if (is_it)
+        move_to_end(indexes, i);
+    else
         close_at(indexes, i);
-        break;
-    }
-    return -1;
+    return is_it;
 }
 
 int el_open_indexes_find(struct el_open_indexes *indexes, const char *name, struct el_index **ret_index,
@@ -85,13 +95,10 @@ int el_open_indexes_find(struct el_open_indexes *indexes, const char *name, stru
     EL_TRY(el_search_name_check(name));
     EL_TRY(el_path_join(indexes->root, name, &path));
     stat(path, &folder);
-    int i = find(indexes, name, &folder);
-    if (i < 0) {
-        EL_TRY(add(indexes, name, &folder));
-        i = (int)indexes->count - 1;
-    }
-    *ret_index = indexes->open[i].index;
-    if (ret_searcher) *ret_searcher = indexes->open[i].searcher;
+    if (!find(indexes, name, &folder)) EL_TRY(add(indexes, name, &folder));
+    const struct el_open_index *open = &indexes->open[indexes->count - 1];
+    *ret_index = open->index;
+    if (ret_searcher) *ret_searcher = open->searcher;
     return 0;
 }
 

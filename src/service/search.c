@@ -239,17 +239,17 @@ int el_search_add(struct el_index *index, struct el_embedder *embedder,
 }
 
 bool el_search_embeds(const struct el_index_query *query) {
-    return query->mode != EL_QUERY_TEXT && !query->vector;
+    return query->mode != EL_QUERY_TEXT && !query->vectors;
 }
 
 int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_index_query *query,
                     struct el_index_answer *ret_answer) {
-    float *vector el_auto_free = NULL;
+    float *vectors el_auto_free = NULL;
     struct el_index_query embedded = *query;
     if (!el_search_embeds(query)) return el_index_search(index, query, ret_answer);
     EL_TRY(check_dim(index, embedder));
-    EL_TRY(el_alloc((size_t)el_embedder_dim(embedder), sizeof *vector, &vector));
-    EL_TRY(embed(embedder, query_prompts, &query->text, 1, vector));
-    embedded.vector = vector;
+    EL_TRY(el_alloc(query->count, (size_t)el_embedder_dim(embedder) * sizeof *vectors, &vectors));
+    EL_TRY(embed(embedder, query_prompts, query->texts, query->count, vectors));
+    embedded.vectors = vectors;
     return el_index_search(index, &embedded, ret_answer);
 }

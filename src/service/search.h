@@ -48,7 +48,7 @@ int el_search_add(struct el_index *index, struct el_embedder *embedder,
 
 // Whether a query takes a model: it searches vectors and has none yet.
 bool el_search_embeds(const struct el_index_query *query);
-// As el_index_search; a query that embeds gets the vector of its text, with the model's prompt for queries.
+// As el_index_search; a query that embeds gets the vectors of its texts, with the model's prompt for queries.
 // For others the embedder may be NULL.
 int el_search_query(struct el_index *index, struct el_embedder *embedder, const struct el_index_query *query,
                     struct el_index_answer *ret_answer);

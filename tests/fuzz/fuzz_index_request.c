@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DIM = 3, DOCUMENTS = 4 };
+enum { DIM = 3, DOCUMENTS = 4, QUESTIONS = 3 };
 
 static void check_fault(const struct el_fault *fault) {
     if (fault->kind <= EL_FAULT_NONE || fault->kind >= EL_FAULT_COUNT || !fault->message[0]) abort();
@@ -46,18 +46,21 @@ static void fuzz_add(const char *bytes, size_t size) {
 
 static void check_query(const struct el_query_body *body) {
     const struct el_index_query *query = &body->query;
-    const bool text = query->text.data, vector = query->vector;
+    const bool text = query->texts, vector = query->vectors;
+    if (query->count < 1 || query->count > QUESTIONS || (!body->is_many && query->count != 1)) abort();
     if (query->k < 1 || query->k > EL_QUERY_MOST) abort();
     if (query->mode == EL_QUERY_VECTOR ? text == vector : !text) abort();
     if (query->mode == EL_QUERY_TEXT && vector) abort();
     if (query->filter && *query->filter != '{') abort();
-    check_vectors(query->vector, 1);
+    for (size_t i = 0; text && i < query->count; i++)
+        if (query->texts[i].data[query->texts[i].length]) abort();
+    check_vectors(query->vectors, query->count);
 }
 
 static void fuzz_query(const char *bytes, size_t size) {
     struct el_query_body body;
     struct el_fault fault = {0};
-    if (el_query_body_parse(bytes, size, DIM, &body, &fault) < 0)
+    if (el_query_body_parse(bytes, size, QUESTIONS, DIM, &body, &fault) < 0)
         check_fault(&fault);
     else
         check_query(&body);

@@ -176,6 +176,8 @@ static int check(const struct el_index_wish *wish) {
     if (wish->vectors && wish->mode != EL_QUERY_VECTOR)
         return el_fail(EL_EINVAL, "--mode %s takes a question, not --vectors",
                        el_query_mode_name(wish->mode));
+    if (asks && !wish->npy && (wish->output || wish->scores))
+        return el_fail(EL_EINVAL, "`index query` writes files with --format npy alone");
     if (!adds && wish->operand_count > (size_t)asks)
         return el_fail(EL_EINVAL, "\"%s\" is too much", wish->operands[asks]);
     return 0;
@@ -255,6 +257,11 @@ static int parse_flag(struct el_index_wish *wish, const char *flag, const char *
     if (el_streq(flag, "shard")) wish->shard = value;
     if (el_streq(flag, "lines")) wish->lines = value;
     if (el_streq(flag, "output")) wish->output = value;
+    if (el_streq(flag, "scores")) wish->scores = value;
+    if (el_streq(flag, "format")) {
+        wish->json = el_streq(value, "json");
+        wish->npy = el_streq(value, "npy");
+    }
     if (el_streq(flag, "document")) wish->ids[wish->id_count++] = value;
     if (el_streq(flag, "filter")) wish->filter = value;
     if (el_streq(flag, "mode")) status = el_query_mode_parse(value, &wish->mode);
@@ -320,10 +327,11 @@ const struct el_verb el_verb_index = {
         "index query NAME \"TEXT\"    the nearest parts of files; with --vectors those of each row,\n"
         "                           for which --device copies the index to GPUs, --index-bytes makes it "
         "bytes\n"
+        "                           --format npy -o IDS.npy [--scores SCORES.npy] writes NumPy arrays\n"
         "index list, index stats NAME, index delete NAME [--document ID]...\n"
         "index compact NAME         frees the room of what was replaced or deleted; makes the lists of ivf "
         "anew\n"
-        "index export NAME          -o BASE: BASE.npy and BASE.jsonl, which --vectors and --lines take back\n"
+        "index export NAME          -o FILE: FILE.npy and FILE.jsonl, which --vectors and --lines take back\n"
         "index verify NAME          holds every vector against its checksum\n"
         "\n"
         "Indexes are under $ELEANOR_HOME/indexes, else $XDG_DATA_HOME/eleanor/indexes, else\n"
@@ -353,7 +361,10 @@ const struct el_verb el_verb_index = {
             {"chunk-overlap", 0, "N", "add: tokens that the next chunk repeats"},
             {"workers", 0, "N", "add: threads that read files ahead"},
             {"lines", 0, "FILE", "add: documents of the --vectors, JSON lines as of export"},
-            {"output", 'o', "BASE", "export: write BASE.npy and BASE.jsonl (default NAME)"},
+            {"output", 'o', "FILE",
+             "export: write FILE.npy and FILE.jsonl (default NAME); query: ids to FILE"},
+            {"format", 0, "text|json|npy", "query: npy writes ids that are numbers, [rows][k], -1 for none"},
+            {"scores", 0, "FILE", "query: with npy, scores to this file"},
             {"shard", 0, "I/N", "add: take share I (from 0) of N; \"/N\": the launcher's"},
             {"top", 'k', "N", "query: how many results (default 10)"},
             {"mode", 0, "MODE", "query: by vector, text (words) or hybrid (both)"},

@@ -18,7 +18,7 @@ struct el_index_wish {
     size_t operand_count;
     const char **ids; // --document; owned
     size_t id_count;
-    const char *metric, *kind, *model, *store, *vectors, *lines, *output, *shard,
+    const char *metric, *kind, *model, *store, *vectors, *lines, *output, *scores, *shard,
         *filter; // as given, or NULL
     enum el_query_mode mode;
     double recall;     // 0: not given
@@ -29,7 +29,7 @@ struct el_index_wish {
     enum el_chunk_by chunk_by;
     int64_t chunk_tokens, chunk_overlap; // 0: as el_search_document says
     struct el_str include, exclude;      // lines as in a .gitignore; owned
-    bool update, dry_run, hidden, no_ignore, json;
+    bool update, dry_run, hidden, no_ignore, json, npy;
     char *root; // of all indexes; owned
 };
 
@@ -46,6 +46,10 @@ int el_index_target_find(const struct el_index_target *target, const char *id, s
 // As el_index_find_all and el_index_drop_known, in both.
 int el_index_target_drop_known(const struct el_index_target *target, struct el_index_document *documents,
                                size_t *inout_count, float *vectors);
+// EL_EINVAL: the rows of --vectors are not of the index's dimensions.
+struct el_npy;
+int el_index_check_columns(const struct el_index_wish *wish, const struct el_npy *npy,
+                           const struct el_index *index);
 // Joins the parts.
 int el_index_merge_parts(const struct el_index_wish *wish);
 

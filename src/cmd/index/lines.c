@@ -149,10 +149,7 @@ static int add(struct adding *adding) {
     EL_TRY(el_map_open(wish->vectors, &adding->bytes));
     EL_TRY(el_npy_parse(wish->vectors, adding->bytes.data, adding->bytes.size, &adding->npy));
     EL_TRY(el_index_target_open(wish, &adding->target));
-    const int dim = el_index_facts(adding->target.index)->dim;
-    if (adding->npy.columns != dim)
-        return el_fail(EL_EINVAL, "%s holds vectors of %" PRId64 " dimensions, index %s has %d",
-                       wish->vectors, adding->npy.columns, wish->name, dim);
+    EL_TRY(el_index_check_columns(wish, &adding->npy, adding->target.index));
     return take_lines(adding);
 }
 

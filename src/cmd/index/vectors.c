@@ -16,6 +16,14 @@
 
 enum { BATCH_ROWS = 8192 };
 
+int el_index_check_columns(const struct el_index_wish *wish, const struct el_npy *npy,
+                           const struct el_index *index) {
+    const int dim = el_index_facts(index)->dim;
+    if (npy->columns == dim) return 0;
+    return el_fail(EL_EINVAL, "%s holds vectors of %" PRId64 " dimensions, index %s has %d", wish->vectors,
+                   npy->columns, wish->name, dim);
+}
+
 // The rows of a batch, with their ids.
 struct batch {
     struct el_index_document *documents; // [BATCH_ROWS]
@@ -85,10 +93,7 @@ static int add(const struct el_index_target *target, const struct el_index_wish 
                const struct el_npy *npy) {
     int64_t added = 0;
     struct el_progress progress;
-    const int dim = el_index_facts(target->index)->dim;
-    if (npy->columns != dim)
-        return el_fail(EL_EINVAL, "%s holds vectors of %" PRId64 " dimensions, index %s has %d",
-                       wish->vectors, npy->columns, wish->name, dim);
+    EL_TRY(el_index_check_columns(wish, npy, target->index));
     el_progress_open(&progress, stderr);
     el_progress_start(&progress, wish->name, "vectors", (uint64_t)npy->rows, 0);
     int status = put_rows(target, path, npy, &progress, &added);

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import random
 import resource
 import subprocess
 import unittest
@@ -67,6 +68,48 @@ class Indexes(IndexesTest):
         self.assertEqual(self.ask(vector=[2, 0]), [
             {"id": "b", "part": 0, "score": -0.25, "text": "told", "metadata": None},
             {"id": "a", "part": 0, "score": -5, "text": None, "metadata": None}])
+
+    def test_many_questions(self):
+        self.create()
+        self.add([{"id": text, "text": text, "metadata": {"n": i}} for i, text in enumerate(TEXTS)])
+        for more in ({}, {"mode": "text"}, {"mode": "hybrid"}, {"filter": {"n": {"$gt": 1}}}):
+            answer = self.done(self.post(self.index + "/query", {"texts": TEXTS, "k": 2, **more}))
+            self.assertEqual(answer["results"], [self.ask(text=text, k=2, **more) for text in TEXTS])
+            self.assertEqual(answer["stats"]["asked"], 4)
+        self.assertEqual(self.ask(texts=["hello world"], k=1), [self.ask(text="hello world", k=1)])
+
+    def test_many_vectors(self):
+        self.create(dim=2, metric="l2")
+        self.add([{"id": "a", "vector": [0, 1], "text": "plum"}, {"id": "b", "vector": [2.5, 0], "text": "pear"}])
+        vectors = [[2, 0], [0, 2], [-1, 1]]
+        self.assertEqual(self.ask(vectors=vectors), [self.ask(vector=vector) for vector in vectors])
+        both = {"texts": ["plum", "pear", "none"], "vectors": vectors, "mode": "hybrid"}
+        self.assertEqual(self.ask(**both), [self.ask(text=text, vector=vector, mode="hybrid")
+                                            for text, vector in zip(both["texts"], vectors)])
+
+    def test_who_waits_is_searched_together(self):
+        self.create(dim=64, metric="ip")
+        draw = random.Random(3)
+        rows = [[draw.uniform(-1, 1) for _ in range(64)] for _ in range(2000)]
+        self.add([{"id": str(i), "vector": row} for i, row in enumerate(rows)])
+        bodies = [{"vector": rows[i], "k": 5} for i in range(24)]
+        bodies += [{"vector": rows[i], "k": 7} for i in range(4)]  # that ask otherwise
+        bodies += [{"vector": rows[0], "k": 5, "filter": {"a": 1}}, {"vectors": rows[:3], "k": 5}, {"vector": [1e38] * 64, "k": 5},
+                   {"vector": [1]}, {"vector": rows[0], "mode": "text", "text": "a"}]
+        alone = [self.post(self.index + "/query", body) for body in bodies]
+
+        def work(i):
+            return [self.post(self.index + "/query", bodies[i]) for _ in range(10)]
+        asked = set()
+        for answers, expected in zip(in_threads(len(bodies), work), alone):
+            for answer in answers:
+                self.assertEqual(answer.status, expected.status, answer.body)
+                if answer.status == 200:
+                    self.assertEqual(answer.json()["results"], expected.json()["results"])
+                    asked.add(answer.json()["stats"]["asked"])
+                else:
+                    self.assertEqual(answer.json(), expected.json())
+        self.assertGreater(max(asked), 3)
 
     def test_words_and_both(self):
         self.create(dim=2, metric="ip")
@@ -199,6 +242,19 @@ class Refusals(IndexesTest):
                                   ({"vector": [1, 0], "filter": {"a": {"$gtt": 1}}}, "invalid_value", "filter"),
                                   ({"vector": [1, 0], "filter": {"a' OR '1'='1\"": 1}}, "invalid_value", "filter")):
             self.refuse(path, body, 400, code, param)
+        many = [[1, 0]] * 9
+        for body, status, code, param in (
+                ({"vectors": many}, 413, "too_many_inputs", "vectors"), ({"texts": ["a"] * 9}, 413, "too_many_inputs", "texts"),
+                ({"vectors": []}, 400, "invalid_type", "vectors"), ({"vectors": 1}, 400, "invalid_type", "vectors"),
+                ({"vectors": [1, 0]}, 400, "invalid_type", "vectors"), ({"vectors": [[1, 0], [1]]}, 409, "index_mismatch", "vectors"),
+                ({"vectors": [[1, 0], [0, 0]]}, 409, "index_mismatch", "vectors"), ({"texts": "a"}, 400, "invalid_type", "texts"),
+                ({"texts": ["a", 1], "mode": "text"}, 400, "invalid_type", "texts"),
+                ({"texts": ["a"], "vectors": many[:1]}, 400, "missing_required_parameter", "texts"),
+                ({"texts": ["a"], "vectors": many[:2], "mode": "hybrid"}, 400, "invalid_value", "vectors"),
+                ({"texts": ["a"], "text": "a"}, 400, "invalid_value", "texts"),
+                ({"vectors": many[:1], "vector": [1, 0]}, 400, "invalid_value", "vectors"),
+                ('{"vectors": [' + "0," * 10000 + "0]}", 413, "too_many_inputs", "vectors")):
+            self.refuse(path, body, status, code, param)
         self.add([{"id": "a", "vector": [1, 0]}])
         message = self.refuse(path, {"text": "a", "mode": "text"}, 409, "index_mismatch", "text")
         self.assertIn("keeps no texts", message)

@@ -85,7 +85,8 @@ void suite_expect_stats(struct el_index *index, int64_t documents, int64_t chunk
 }
 
 static int search(struct el_index *index, const float *vector, int k, struct el_index_answer *ret_answer) {
-    return el_index_search(index, &(struct el_index_query){.vector = vector, .k = k}, ret_answer);
+    return el_index_search(index, &(struct el_index_query){.count = 1, .vectors = vector, .k = k},
+                           ret_answer);
 }
 
 // The texts of the answer, best first: "2.1 2.0".
@@ -93,8 +94,8 @@ void suite_expect_found(struct el_index *index, const float *query, int k, const
     struct el_index_answer answer;
     struct el_str found el_auto(el_str_done) = {0};
     if (search(index, query, k, &answer) < 0) fail_msg("%s", el_error_detail());
-    for (size_t i = 0; i < answer.count; i++)
-        assert_int_equal(el_str_printf(&found, "%s%s", i ? " " : "", answer.hits[i].text), 0);
+    for (size_t i = 0; i < answer.lists[0].count; i++)
+        assert_int_equal(el_str_printf(&found, "%s%s", i ? " " : "", answer.lists[0].hits[i].text), 0);
     assert_string_equal(found.data ? found.data : "", texts);
     el_index_answer_done(&answer);
 }
@@ -113,10 +114,10 @@ void what_was_put_is_found(void **state) {
     suite_expect_found(index, suite_by_number, 3, "3.1 3.0 2.1");
     suite_expect_found(index, suite_by_number, 100, "3.1 3.0 2.1 2.0 1.1 1.0");
     assert_int_equal(search(index, suite_by_number, 1, &answer), 0);
-    assert_string_equal(answer.hits[0].id, "doc-3");
-    assert_string_equal(answer.hits[0].metadata, suite.metadata);
-    assert_int_equal(answer.hits[0].part, 1);
-    assert_true(answer.hits[0].score == 31);
+    assert_string_equal(answer.lists[0].hits[0].id, "doc-3");
+    assert_string_equal(answer.lists[0].hits[0].metadata, suite.metadata);
+    assert_int_equal(answer.lists[0].hits[0].part, 1);
+    assert_true(answer.lists[0].hits[0].score == 31);
     el_index_answer_done(&answer);
     assert_int_equal(el_index_find(index, "doc-2", &hash), 1);
     assert_int_equal(hash.word[0], 2);
@@ -318,8 +319,8 @@ void vectors_that_cannot_be(void **state) {
     vectors[SUITE_DIM] = -1;
     assert_int_equal(el_index_put(index, &document, 1, vectors), 0);
     assert_int_equal(search(index, (float[SUITE_DIM]){30, 40, 0, 0}, 2, &answer), 0);
-    assert_true(fabsf(answer.hits[0].score - 1) < 1e-6F); // cosine, whatever the lengths
-    assert_true(fabsf(answer.hits[1].score + 0.6F) < 1e-6F);
+    assert_true(fabsf(answer.lists[0].hits[0].score - 1) < 1e-6F); // cosine, whatever the lengths
+    assert_true(fabsf(answer.lists[0].hits[1].score + 0.6F) < 1e-6F);
     el_index_answer_done(&answer);
     el_index_close(index);
 }
@@ -370,8 +371,8 @@ static void expect_vectors(struct el_index *index, const int chunks[DOCUMENTS]) 
     bool seen[DOCUMENTS][8] = {{false}};
     size_t total = 0;
     assert_int_equal(search(index, suite_by_number, 1000, &answer), 0);
-    for (size_t i = 0; i < answer.count; i++) {
-        const struct el_index_hit *hit = &answer.hits[i];
+    for (size_t i = 0; i < answer.lists[0].count; i++) {
+        const struct el_index_hit *hit = &answer.lists[0].hits[i];
         int64_t n;
         char text[32];
         assert_int_equal(el_parse_i64(hit->id + strlen("doc-"), 0, DOCUMENTS - 1, &n), 0);
@@ -383,7 +384,7 @@ static void expect_vectors(struct el_index *index, const int chunks[DOCUMENTS]) 
     }
     for (int n = 0; n < DOCUMENTS; n++)
         total += (size_t)chunks[n];
-    assert_int_equal(answer.count, total);
+    assert_int_equal(answer.lists[0].count, total);
     el_index_answer_done(&answer);
 }
 
@@ -421,6 +422,82 @@ void writers_that_are_killed(void **state) {
     }
 }
 
+// ---- many questions ----
+
+static void expect_same(const struct el_index_list *a, const struct el_index_list *b) {
+    assert_int_equal(a->count, b->count);
+    for (size_t i = 0; i < a->count; i++) {
+        assert_string_equal(a->hits[i].id, b->hits[i].id);
+        assert_string_equal(a->hits[i].text, b->hits[i].text);
+        assert_int_equal(a->hits[i].part, b->hits[i].part);
+        assert_true(a->hits[i].score == b->hits[i].score);
+    }
+}
+
+// Question i has the vector (1, i, 0, 0) and the text "i.0", which one document has.
+enum { QUESTIONS = 20 };
+struct questions {
+    float vectors[QUESTIONS][SUITE_DIM];
+    char words[QUESTIONS][16];
+    struct el_text texts[QUESTIONS];
+};
+
+static void make_questions(struct questions *questions) {
+    memset(questions, 0, sizeof *questions);
+    for (int i = 0; i < QUESTIONS; i++) {
+        questions->vectors[i][0] = 1;
+        questions->vectors[i][1] = (float)i;
+        questions->texts[i].data = questions->words[i];
+        questions->texts[i].length =
+            (size_t)snprintf(questions->words[i], sizeof *questions->words, "%d.0", i);
+    }
+}
+
+static void ask_together_and_alone(struct el_index *index, enum el_query_mode mode, const char *filter) {
+    struct questions questions;
+    struct el_index_answer together, alone;
+    make_questions(&questions);
+    struct el_index_query query = {.mode = mode,
+                                   .count = QUESTIONS,
+                                   .vectors = questions.vectors[0],
+                                   .texts = questions.texts,
+                                   .k = 7,
+                                   .filter = filter};
+    if (el_index_search(index, &query, &together) < 0) fail_msg("%s", el_error_detail());
+    assert_int_equal(together.count, QUESTIONS);
+    assert_int_equal(together.stats.asked, QUESTIONS);
+    query.count = 1;
+    for (int i = 0; i < QUESTIONS; i++) {
+        query.vectors = questions.vectors[i];
+        query.texts = &questions.texts[i];
+        if (el_index_search(index, &query, &alone) < 0) fail_msg("%s", el_error_detail());
+        assert_int_equal(alone.count, 1);
+        expect_same(&together.lists[i], &alone.lists[0]);
+        el_index_answer_done(&alone);
+    }
+    el_index_answer_done(&together);
+}
+
+void many_questions_are_one_query(void **state) {
+    (void)state;
+    struct el_index *index = suite_open(true);
+    struct el_index_answer answer;
+    const float vectors[2][SUITE_DIM] = {{1}, {NAN}};
+    for (int n = 1; n <= 12; n++)
+        assert_int_equal(suite_put(index, n, 1 + n % 3), 0);
+    for (int mode = EL_QUERY_VECTOR; mode <= EL_QUERY_HYBRID; mode++) {
+        ask_together_and_alone(index, (enum el_query_mode)mode, NULL);
+        ask_together_and_alone(index, (enum el_query_mode)mode, "{\"a\":1}");
+        ask_together_and_alone(index, (enum el_query_mode)mode, "{\"a\":2}"); // none passes
+    }
+    struct el_index_query query = {.count = 2, .vectors = vectors[0], .k = 1};
+    assert_int_equal(el_index_search(index, &query, &answer), EL_EINVAL);
+    assert_non_null(strstr(el_error_detail(), "vector 1 of the query"));
+    query.count = 0;
+    assert_int_equal(el_index_search(index, &query, &answer), EL_EINVAL);
+    el_index_close(index);
+}
+
 // ---- readers beside a writer ----
 
 void a_reader_beside_a_writer(void **state) {
@@ -435,11 +512,11 @@ void a_reader_beside_a_writer(void **state) {
         struct el_index_answer answer;
         if (search(index, suite_by_number, 1000, &answer) < 0) fail_msg("%s", el_error_detail());
         int64_t parts[DOCUMENTS] = {0};
-        for (size_t i = 0; i < answer.count; i++) {
+        for (size_t i = 0; i < answer.lists[0].count; i++) {
             int64_t n;
-            assert_int_equal(el_parse_i64(answer.hits[i].id + 4, 0, DOCUMENTS - 1, &n), 0);
-            assert_true(answer.hits[i].score == (float)(10 * n + answer.hits[i].part));
-            parts[n] |= 1 << answer.hits[i].part;
+            assert_int_equal(el_parse_i64(answer.lists[0].hits[i].id + 4, 0, DOCUMENTS - 1, &n), 0);
+            assert_true(answer.lists[0].hits[i].score == (float)(10 * n + answer.lists[0].hits[i].part));
+            parts[n] |= 1 << answer.lists[0].hits[i].part;
         }
         for (int n = 0; n < DOCUMENTS; n++)
             assert_int_equal(parts[n] & (parts[n] + 1), 0); // chunks 0, 1, 2 ... without a gap

@@ -51,6 +51,7 @@ void documents_are_read_in_their_order(void **state);
 void pages_end_where_they_are_full(void **state);
 void parts_are_merged(void **state);
 void vectors_that_cannot_be(void **state);
+void many_questions_are_one_query(void **state);
 void writers_that_are_killed(void **state);
 void a_reader_beside_a_writer(void **state);
 
@@ -59,6 +60,7 @@ void a_reader_beside_a_writer(void **state);
     ON_AN_INDEX(what_was_put_is_found), ON_AN_INDEX(a_document_is_replaced_and_removed), \
         ON_AN_INDEX(ids_by_prefix), ON_AN_INDEX(documents_are_read_in_their_order),      \
         ON_AN_INDEX(pages_end_where_they_are_full), ON_AN_INDEX(parts_are_merged),       \
+        ON_AN_INDEX(many_questions_are_one_query),                                       \
         cmocka_unit_test_teardown(vectors_that_cannot_be, suite_remove_index),           \
         ON_AN_INDEX(writers_that_are_killed), ON_AN_INDEX(a_reader_beside_a_writer)
 

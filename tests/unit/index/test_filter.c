@@ -45,8 +45,12 @@ static int done(void **state) {
 }
 
 static int search(enum el_query_mode mode, const char *filter, struct el_index_answer *ret_answer) {
-    const struct el_index_query query = {
-        .mode = mode, .vector = (float[]){1}, .text = {"word", 4}, .k = 10, .filter = filter};
+    const struct el_index_query query = {.mode = mode,
+                                         .count = 1,
+                                         .vectors = (float[]){1},
+                                         .texts = &(struct el_text){"word", 4},
+                                         .k = 10,
+                                         .filter = filter};
     return el_index_search(docs, &query, ret_answer);
 }
 
@@ -57,8 +61,8 @@ static void expect(const char *filter, const char *ids) {
         char found[16] = "";
         if (search((enum el_query_mode)mode, filter, &answer) < 0)
             fail_msg("%s: %s", filter, el_error_detail());
-        for (size_t i = 0; i < answer.count; i++)
-            found[i] = *answer.hits[i].id;
+        for (size_t i = 0; i < answer.lists[0].count; i++)
+            found[i] = *answer.lists[0].hits[i].id;
         if (!el_streq(found, ids)) fail_msg("%s finds \"%s\", not \"%s\"", filter, found, ids);
         if (answer.stats.rows >= 0) assert_int_equal(answer.stats.rows, strlen(ids));
         el_index_answer_done(&answer);

@@ -101,12 +101,37 @@ static void a_full_disk(void **state) {
     el_index_close(index);
 }
 
+// More than are searched at once: each has its own list all the same.
+static void more_questions_than_a_piece(void **state) {
+    (void)state;
+    enum { QUESTIONS = 2500, DOCUMENTS = 7 };
+    static float vectors[QUESTIONS][SUITE_DIM];
+    struct el_index_answer answer;
+    assert_int_equal(suite_make_index(EL_METRIC_L2), 0);
+    struct el_index *index = suite_open(true);
+    for (int n = 0; n < DOCUMENTS; n++)
+        assert_int_equal(suite_put(index, n, 1), 0);
+    for (int i = 0; i < QUESTIONS; i++) // the very vector of a document
+        memcpy(vectors[i], (float[SUITE_DIM]){(float)(i % DOCUMENTS), 0, 1, 0}, sizeof vectors[i]);
+    const struct el_index_query query = {.count = QUESTIONS, .vectors = vectors[0], .k = 1};
+    if (el_index_search(index, &query, &answer) < 0) fail_msg("%s", el_error_detail());
+    for (int i = 0; i < QUESTIONS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "doc-%d", i % DOCUMENTS);
+        assert_int_equal(answer.lists[i].count, 1);
+        assert_string_equal(answer.lists[i].hits[0].id, id);
+    }
+    el_index_answer_done(&answer);
+    el_index_close(index);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         SUITE_TESTS,
         ON_AN_INDEX(one_writer),
         cmocka_unit_test(folders_that_are_none),
         ON_AN_INDEX(damage_is_told),
+        cmocka_unit_test_teardown(more_questions_than_a_piece, suite_remove_index),
         ON_AN_INDEX(a_full_disk),
     };
     return cmocka_run_group_tests(tests, suite_make_root, suite_remove_root);

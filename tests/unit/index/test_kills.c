@@ -138,10 +138,10 @@ static void expect_chunks(struct el_index *index, const struct expected expected
     struct el_index_answer answer;
     bool seen[DOCUMENTS][MOST_CHUNKS] = {{false}};
     size_t total = 0;
-    const struct el_index_query query = {.vector = by_all, .k = 1000};
+    const struct el_index_query query = {.count = 1, .vectors = by_all, .k = 1000};
     if (el_index_search(index, &query, &answer) < 0) fail_msg("%s", el_error_detail());
-    for (size_t i = 0; i < answer.count; i++) {
-        const struct el_index_hit *hit = &answer.hits[i];
+    for (size_t i = 0; i < answer.lists[0].count; i++) {
+        const struct el_index_hit *hit = &answer.lists[0].hits[i];
         int64_t n;
         char text[TEXT];
         assert_int_equal(el_parse_i64(hit->id + strlen("doc-"), 0, DOCUMENTS - 1, &n), 0);
@@ -154,7 +154,7 @@ static void expect_chunks(struct el_index *index, const struct expected expected
     }
     for (int n = 0; n < DOCUMENTS; n++)
         total += (size_t)expected[n].chunks;
-    assert_int_equal(answer.count, total);
+    assert_int_equal(answer.lists[0].count, total);
     el_index_answer_done(&answer);
 }
 

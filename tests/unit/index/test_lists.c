@@ -71,11 +71,12 @@ static struct el_query_stats ask(struct el_index *index, int row, double recall,
                                  struct el_str *found) {
     struct el_index_answer answer;
     const struct el_index_query query = {
-        .vector = rows + (size_t)row * DIM, .k = K, .recall = recall, .filter = filter};
+        .count = 1, .vectors = rows + (size_t)row * DIM, .k = K, .recall = recall, .filter = filter};
     if (el_index_search(index, &query, &answer) < 0) fail_msg("%s", el_error_detail());
     el_str_clear(found);
-    for (size_t i = 0; i < answer.count; i++)
-        assert_int_equal(el_str_printf(found, "%s.%d ", answer.hits[i].id, (int)answer.hits[i].part), 0);
+    for (size_t i = 0; i < answer.lists[0].count; i++)
+        assert_int_equal(
+            el_str_printf(found, "%s.%d ", answer.lists[0].hits[i].id, (int)answer.lists[0].hits[i].part), 0);
     const struct el_query_stats stats = answer.stats;
     el_index_answer_done(&answer);
     return stats;

@@ -123,9 +123,9 @@ static void dimensions(void **state) {
     assert_int_equal(el_index_put(index, &(struct el_index_document){.id = "x", .chunks = 1}, 1, vector), 0);
     assert_int_equal(el_index_compact(index), 0);
     struct el_index_answer answer;
-    const struct el_index_query query = {.vector = vector, .k = 3};
+    const struct el_index_query query = {.count = 1, .vectors = vector, .k = 3};
     assert_int_equal(el_index_search(index, &query, &answer), 0);
-    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.lists[0].count, 1);
     el_index_answer_done(&answer);
     el_index_close(index);
 }
@@ -159,11 +159,14 @@ static void expect_mode(struct el_index *index, enum el_query_mode mode, const c
                         const char *ids) {
     struct el_index_answer answer;
     struct el_str found el_auto(el_str_done) = {0};
-    const struct el_index_query query = {
-        .mode = mode, .vector = suite_by_number, .text = {question, strlen(question)}, .k = 5};
+    const struct el_index_query query = {.mode = mode,
+                                         .count = 1,
+                                         .vectors = suite_by_number,
+                                         .texts = &(struct el_text){question, strlen(question)},
+                                         .k = 5};
     if (el_index_search(index, &query, &answer) < 0) fail_msg("%s", el_error_detail());
-    for (size_t i = 0; i < answer.count; i++)
-        assert_int_equal(el_str_puts(&found, answer.hits[i].id), 0);
+    for (size_t i = 0; i < answer.lists[0].count; i++)
+        assert_int_equal(el_str_puts(&found, answer.lists[0].hits[i].id), 0);
     assert_string_equal(found.data ? found.data : "", ids);
     el_index_answer_done(&answer);
 }
@@ -218,12 +221,12 @@ static void ties(void **state) {
     }
     for (int round = 0; round < 2; round++) {
         struct el_index_answer answer;
-        const struct el_index_query query = {.vector = suite_by_number, .k = K};
+        const struct el_index_query query = {.count = 1, .vectors = suite_by_number, .k = K};
         assert_int_equal(el_index_search(index, &query, &answer), 0);
-        assert_int_equal(answer.count, K);
+        assert_int_equal(answer.lists[0].count, K);
         for (int i = 0; i < K; i++) {
             int64_t n = -1;
-            assert_int_equal(el_parse_i64(answer.hits[i].id, 0, COUNT, &n), 0);
+            assert_int_equal(el_parse_i64(answer.lists[0].hits[i].id, 0, COUNT, &n), 0);
             assert_int_equal(n, i);
         }
         el_index_answer_done(&answer);
