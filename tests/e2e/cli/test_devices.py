@@ -92,12 +92,13 @@ class WithoutDrivers(DeviceTest):
 
 @unittest.skipUnless(FAKE_DRIVERS, "this build has no CUDA driver that is not there")
 class Machines(DeviceTest):
-    def test_eight_gpus_and_their_links(self):
-        found = self.doctor("8xa100-nvlink")
+    def test_eight_gpus_of_which_the_settings_choose_four(self):
+        preset = os.path.join(ROOT, "config", "4xa100.yaml")
+        found = self.doctor("8xa100-nvlink", "--gpu-config", preset)
         self.assertTrue(found["healthy"])
         gpus = [row for row in found["candidates"] if row["kind"] == "cuda"]
         self.assertEqual([row["id"] for row in gpus], [f"cuda:{i}" for i in range(8)])
-        self.assertEqual([row["chosen"] for row in gpus], [True] + [False] * 7)
+        self.assertEqual([row["chosen"] for row in gpus], [True] * 4 + [False] * 4)
         self.assertEqual((gpus[0]["capability"], gpus[0]["memory_bytes"]), (8.0, 80 << 30))
         links = found["nvml"]["links"]
         self.assertEqual([links[i][i] for i in range(8)], ["X"] * 8)
@@ -107,18 +108,16 @@ class Machines(DeviceTest):
         self.assertGreater(device["nvml"]["temperature"], 0)
         self.assertGreater(device["rates"]["matmul_tflop_s"]["fp16"], 0)
 
-    def test_the_settings_choose(self):
-        preset = os.path.join(ROOT, "config", "4xa100.yaml")
-        found = self.doctor("8xa100-nvlink", "--gpu-config", preset)
-        self.assertEqual([row["id"] for row in found["candidates"] if row["chosen"]], [f"cuda:{i}" for i in range(4)])
+    def test_an_index_that_is_not_there(self):
         found = self.doctor("dual-3090-nvlink", "--device", "cuda:1", env={"CUDA_VISIBLE_DEVICES": "1"})
         self.assertIn("cuda:0 is used instead", self.checks(found, "WARN")[-1])
         self.assertEqual(found["manager"]["cuda_visible_devices"], "1")
 
     def test_a_device_that_computes_wrongly_fails(self):
-        found = self.doctor("8xa100-nvlink-wrong", code=1)
-        self.assertEqual([row["id"] for row in found["devices"] if not row["healthy"]], ["cuda:3"])
-        self.assertIn("cuda:3 is not healthy", self.checks(found, "FAIL")[0])
+        found = self.doctor("8xa100-nvlink-wrong", code=1, env={"CUDA_VISIBLE_DEVICES": "2,3"})
+        self.assertEqual([row["id"] for row in found["candidates"] if row["chosen"]], ["cuda:0"])
+        self.assertEqual([row["id"] for row in found["devices"] if not row["healthy"]], ["cuda:1"])
+        self.assertIn("cuda:1 is not healthy", self.checks(found, "FAIL")[0])
 
     def test_a_device_that_fails_while_it_is_measured(self):
         found = self.doctor("h200-ecc", code=1)
