@@ -21,12 +21,11 @@ const struct el_file_outcome_info el_file_outcomes[EL_FILE_OUTCOMES] = {
 };
 
 // File systems tell the time of a change as exactly as their clock ticks, the coarsest by the second: what is
-// changed twice within one tick shows once.
-static bool is_settled(const struct el_file_stamp *stamp) {
+// changed twice within one tick shows once. So a change from `begin` on, before which the file was not read,
+// has to be in another tick than the last one before it.
+static bool is_settled(const struct el_file_stamp *stamp, const struct timespec *begin) {
     const int64_t second = 1000000000;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    const int64_t latest = now.tv_sec * second + now.tv_nsec - second;
+    const int64_t latest = begin->tv_sec * second + begin->tv_nsec - second;
     return stamp->mtime_ns < latest && stamp->ctime_ns < latest;
 }
 
@@ -108,11 +107,13 @@ static int write_metadata(struct el_file_text *text) {
 int el_file_read(const char *path, size_t limit, struct el_file_text *ret_text) {
     struct el_str bytes el_auto(el_str_done) = {0};
     struct el_file_text text = {.outcome = EL_FILE_READ};
+    struct timespec begin;
+    clock_gettime(CLOCK_REALTIME, &begin);
     int status = el_file_bytes(path, limit, &bytes, &text.stamp);
     if (status < 0) {
         status = settle(&text, status, of_file(status));
     } else {
-        text.is_settled = is_settled(&text.stamp);
+        text.is_settled = is_settled(&text.stamp, &begin);
         status = unpack_and_read(path, &bytes, limit, &text);
     }
     if (status == 0 && text.outcome == EL_FILE_READ) status = write_metadata(&text);

@@ -46,10 +46,18 @@ int el_parts_delete(const char *root, const char *name) {
 
 // ---- writing one ----
 
+struct part_name {
+    char text[64];
+};
+
+static struct part_name name_of(int64_t rank, int64_t size) {
+    struct part_name name;
+    snprintf(name.text, sizeof name.text, "%" PRId64 "-of-%" PRId64, rank, size);
+    return name;
+}
+
 static int path_of(const char *folder, int64_t rank, int64_t size, char **ret_path) {
-    char file[64];
-    snprintf(file, sizeof file, "%" PRId64 "-of-%" PRId64, rank, size);
-    return el_path_join(folder, file, ret_path);
+    return el_path_join(folder, name_of(rank, size).text, ret_path);
 }
 
 static int make_part(const char *root, const char *folder, const char *path, const struct el_index *whole) {
@@ -105,10 +113,19 @@ static int check_next(const char *folder, int64_t rank, int64_t size) {
                    next, size, folder, next, size);
 }
 
+// Anything else in the folder is no part, as what a killed process has left of one that it was making.
+static bool is_part(const char *file, int64_t *ret_rank, int64_t *ret_size) {
+    int64_t rank, size;
+    if (sscanf(file, "%" SCNd64 "-of-%" SCNd64, &rank, &size) != 2 || rank < 0 || rank >= size) return false;
+    *ret_rank = rank;
+    *ret_size = size;
+    return el_streq(file, name_of(rank, size).text);
+}
+
 static int open_part(struct parts *parts, const char *file, bool complete) {
     char *path el_auto_free = NULL;
     int64_t rank, size;
-    if (sscanf(file, "%" SCNd64 "-of-%" SCNd64, &rank, &size) != 2 || rank < 0 || rank >= size) return 0;
+    if (!is_part(file, &rank, &size)) return 0;
     if (complete) EL_TRY(check_next(parts->folder, rank, size));
     EL_TRY(path_of(parts->folder, rank, size, &path));
     EL_TRY(el_grow(&parts->open, sizeof(struct el_index *), parts->count, &parts->capacity));
@@ -136,6 +153,8 @@ static int begin(const char *root, const char *name) {
         return el_fail(EL_ENOENT, "index %s has no parts: there is no %s", name, folder);
     struct parts parts = {.folder = folder};
     int status = open_parts(&parts, true);
+    if (status == 0 && !parts.count)
+        status = el_fail(EL_ENOENT, "index %s has no parts: there is none in %s", name, folder);
     close_parts(&parts);
     return status < 0 ? status : rename_folder(root, name, PARTS, MERGING);
 }
@@ -153,17 +172,18 @@ static int merge(const char *root, const char *name, const char *folder, struct 
 
 int el_parts_merge(const char *root, const char *name, struct el_index *whole,
                    void (*tell)(void *context, int64_t documents), void *context, int64_t *ret_added) {
-    char *parts el_auto_free = NULL, *merging el_auto_free = NULL;
+    char *merging el_auto_free = NULL;
     int64_t before = 0;
-    EL_TRY(folder_of(root, name, PARTS, &parts));
     EL_TRY(folder_of(root, name, MERGING, &merging));
     EL_TRY(remove_folder(root, name, MERGED));
-    if (el_path_exists(merging)) { // of a merge that was interrupted
+    const bool was_interrupted = el_path_exists(merging);
+    if (was_interrupted) {
         EL_TRY(merge(root, name, merging, whole, tell, context, &before));
         *ret_added = before;
-        if (!el_path_exists(parts)) return 0;
     }
-    EL_TRY(begin(root, name));
+    const int status = begin(root, name);
+    if (status == EL_ENOENT && was_interrupted) return 0; // nothing has come since
+    EL_TRY(status);
     EL_TRY(merge(root, name, merging, whole, tell, context, ret_added));
     *ret_added += before;
     return 0;

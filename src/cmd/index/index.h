@@ -39,11 +39,13 @@ struct el_index_target {
     struct el_index *whole; // for reading, or NULL: `index` is the whole
     struct el_index *index; // for writing
 };
+// EL_EINVAL: of several, none can remove what is gone (--update).
 int el_index_target_open(const struct el_index_wish *wish, struct el_index_target *ret_target);
 void el_index_target_close(struct el_index_target *target);
-// As el_index_find, in both.
-int el_index_target_find(const struct el_index_target *target, const char *id, struct el_hash128 *ret_hash);
-// As el_index_find_all and el_index_drop_known, in both.
+// As el_index_find_all, in both: what `index` does not have is looked for in `whole`.
+int el_index_target_find_all(const struct el_index_target *target, const struct el_index_document *documents,
+                             size_t count, struct el_index_known *inout_known);
+// As el_index_find_all and el_index_drop_known.
 int el_index_target_drop_known(const struct el_index_target *target, struct el_index_document *documents,
                                size_t *inout_count, float *vectors);
 // EL_EINVAL: the rows of --vectors are not of the index's dimensions.

@@ -15,17 +15,22 @@
 
 enum { BATCH_DOCUMENTS = 4096, BATCH_BYTES = 8 << 20 };
 
+// Documents that wait to be put.
+struct batch {
+    struct el_index_document documents[BATCH_DOCUMENTS];
+    size_t count;
+    struct el_str vectors; // of the documents, one behind the other
+    struct el_arena arena; // ids, texts, metadata
+    size_t line_bytes;     // that they took
+};
+
 struct adding {
     const struct el_index_wish *wish;
     struct el_index_target target;
     struct el_map lines, bytes; // of both files
     struct el_npy npy;
     int64_t line, row; // to come
-    struct el_index_document documents[BATCH_DOCUMENTS];
-    size_t count;
-    struct el_str vectors;
-    struct el_arena arena; // of the batch: ids, texts, metadata
-    size_t line_bytes;     // of the batch
+    struct batch batch;
     int64_t added, unchanged;
 };
 
@@ -35,7 +40,7 @@ static int fail_line(const struct adding *adding, const char *what) {
 
 static int keep(struct adding *adding, const json_t *string, struct el_text *ret_text) {
     struct el_text text = {.length = json_string_length(string)};
-    EL_TRY(el_arena_strndup(&adding->arena, json_string_value(string), text.length, &text.data));
+    EL_TRY(el_arena_strndup(&adding->batch.arena, json_string_value(string), text.length, &text.data));
     *ret_text = text;
     return 0;
 }
@@ -43,7 +48,7 @@ static int keep(struct adding *adding, const json_t *string, struct el_text *ret
 static int keep_json(struct adding *adding, const json_t *value, const char **ret_text) {
     char *copy;
     const size_t length = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
-    EL_TRY(el_arena_alloc(&adding->arena, length + 1, 1, &copy));
+    EL_TRY(el_arena_alloc(&adding->batch.arena, length + 1, 1, &copy));
     json_dumpb(value, copy, length, JSON_COMPACT | JSON_ENCODE_ANY);
     copy[length] = '\0';
     *ret_text = copy;
@@ -57,7 +62,7 @@ static int keep_texts(struct adding *adding, const json_t *list, struct el_index
         return fail_line(adding, "a list \"texts\" is wanted, with null where there is none");
     if ((int64_t)count > adding->npy.rows - adding->row)
         return fail_line(adding, "there are not as many vectors as texts up to here");
-    EL_TRY(el_arena_alloc(&adding->arena, count, sizeof *texts, &texts));
+    EL_TRY(el_arena_alloc(&adding->batch.arena, count, sizeof *texts, &texts));
     for (size_t i = 0; i < count; i++) {
         const json_t *text = json_array_get(list, i);
         texts[i] = (struct el_text){0};
@@ -71,25 +76,40 @@ static int keep_texts(struct adding *adding, const json_t *list, struct el_index
     return 0;
 }
 
+// ---- a batch ----
+
+static bool is_full(const struct batch *batch) {
+    return batch->count == BATCH_DOCUMENTS || batch->vectors.length + batch->line_bytes >= BATCH_BYTES;
+}
+
 static int put_batch(struct adding *adding) {
-    const size_t count = adding->count;
-    float *vectors = (void *)adding->vectors.data;
-    EL_TRY(el_index_target_drop_known(&adding->target, adding->documents, &adding->count, vectors));
-    if (adding->count) EL_TRY(el_index_put(adding->target.index, adding->documents, adding->count, vectors));
-    adding->added += (int64_t)adding->count;
-    adding->unchanged += (int64_t)(count - adding->count);
-    adding->count = adding->line_bytes = 0;
-    el_str_clear(&adding->vectors);
-    el_arena_reset(&adding->arena);
+    struct batch *batch = &adding->batch;
+    const size_t count = batch->count;
+    float *vectors = (void *)batch->vectors.data;
+    EL_TRY(el_index_target_drop_known(&adding->target, batch->documents, &batch->count, vectors));
+    if (batch->count) EL_TRY(el_index_put(adding->target.index, batch->documents, batch->count, vectors));
+    adding->added += (int64_t)batch->count;
+    adding->unchanged += (int64_t)(count - batch->count);
+    batch->count = batch->line_bytes = 0;
+    el_str_clear(&batch->vectors);
+    el_arena_reset(&batch->arena);
     return 0;
 }
+
+static void batch_done(struct batch *batch) {
+    el_str_done(&batch->vectors);
+    el_arena_done(&batch->arena);
+}
+
+// ---- a line ----
 
 // Its hash is that of the line and the vectors, one behind the other.
 static int hash_document(struct adding *adding, const struct el_text *line, size_t vectors_at,
                          struct el_index_document *document) {
     struct el_str content el_auto(el_str_done) = {0};
     EL_TRY(el_str_append(&content, line->data, line->length));
-    EL_TRY(el_str_append(&content, adding->vectors.data + vectors_at, adding->vectors.length - vectors_at));
+    EL_TRY(el_str_append(&content, adding->batch.vectors.data + vectors_at,
+                         adding->batch.vectors.length - vectors_at));
     document->hash = el_index_hash(adding->target.index, content.data, content.length);
     return 0;
 }
@@ -98,8 +118,8 @@ static int take_document(struct adding *adding, const struct el_text *line, cons
     struct el_index_document document = {0};
     struct el_text id;
     const json_t *metadata = json_object_get(root, "metadata");
-    const struct el_arena_mark mark = el_arena_mark(&adding->arena);
-    const size_t at = adding->vectors.length, row_size = (size_t)adding->npy.columns * sizeof(float);
+    const struct el_arena_mark mark = el_arena_mark(&adding->batch.arena);
+    const size_t at = adding->batch.vectors.length, row_size = (size_t)adding->npy.columns * sizeof(float);
     if (!json_is_string(json_object_get(root, "id"))) return fail_line(adding, "a text \"id\" is wanted");
     EL_TRY(keep(adding, json_object_get(root, "id"), &id));
     if (strlen(id.data) != id.length) return fail_line(adding, "an id has no NUL");
@@ -109,16 +129,14 @@ static int take_document(struct adding *adding, const struct el_text *line, cons
     const uint8_t *rows = adding->npy.data + (size_t)adding->row * row_size;
     adding->row += document.chunks;
     if (!el_shard_has(&adding->target.shard, document.id)) {
-        el_arena_release(&adding->arena, mark);
+        el_arena_release(&adding->batch.arena, mark);
         return 0;
     }
-    EL_TRY(el_str_append(&adding->vectors, rows, (size_t)document.chunks * row_size));
+    EL_TRY(el_str_append(&adding->batch.vectors, rows, (size_t)document.chunks * row_size));
     EL_TRY(hash_document(adding, line, at, &document));
-    adding->documents[adding->count++] = document;
-    adding->line_bytes += line->length;
-    const bool is_full =
-        adding->count == BATCH_DOCUMENTS || adding->vectors.length + adding->line_bytes >= BATCH_BYTES;
-    return is_full ? put_batch(adding) : 0;
+    adding->batch.documents[adding->batch.count++] = document;
+    adding->batch.line_bytes += line->length;
+    return is_full(&adding->batch) ? put_batch(adding) : 0;
 }
 
 static int take_line(struct adding *adding, const struct el_text *line) {
@@ -157,7 +175,7 @@ int el_index_add_lines(const struct el_index_wish *wish) {
     struct adding *adding;
     EL_TRY(el_zalloc(1, sizeof *adding, &adding));
     adding->wish = wish;
-    el_arena_init(&adding->arena);
+    el_arena_init(&adding->batch.arena);
     int status = add(adding);
     if (status == 0)
         printf(wish->json ? "{\"index\":\"%s\",\"added\":%" PRId64 ",\"unchanged\":%" PRId64 "}\n"
@@ -166,8 +184,7 @@ int el_index_add_lines(const struct el_index_wish *wish) {
     el_index_target_close(&adding->target);
     el_map_close(&adding->lines);
     el_map_close(&adding->bytes);
-    el_str_done(&adding->vectors);
-    el_arena_done(&adding->arena);
+    batch_done(&adding->batch);
     el_free(adding);
     return status;
 }

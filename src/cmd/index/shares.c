@@ -18,6 +18,10 @@ static void tell_share(const struct el_index_wish *wish, const struct el_shard *
 int el_index_target_open(const struct el_index_wish *wish, struct el_index_target *ret_target) {
     struct el_index_target target = {0};
     EL_TRY(el_shard_find(wish->shard, &target.shard));
+    if (target.shard.size > 1 && wish->update)
+        return el_fail(EL_EINVAL,
+                       "--update looks for what is gone from the whole index: run it once more alone, "
+                       "behind `index merge`");
     if (target.shard.size == 1 || wish->dry_run) {
         EL_TRY(el_search_open(wish->root, wish->name, !wish->dry_run, &target.index));
     } else {
@@ -37,17 +41,17 @@ void el_index_target_close(struct el_index_target *target) {
     *target = (struct el_index_target){0};
 }
 
-int el_index_target_find(const struct el_index_target *target, const char *id, struct el_hash128 *ret_hash) {
-    const int found = el_index_find(target->index, id, ret_hash);
-    return found || !target->whole ? found : el_index_find(target->whole, id, ret_hash);
+int el_index_target_find_all(const struct el_index_target *target, const struct el_index_document *documents,
+                             size_t count, struct el_index_known *inout_known) {
+    EL_TRY(el_index_find_all(target->index, documents, count, inout_known));
+    return target->whole ? el_index_find_all(target->whole, documents, count, inout_known) : 0;
 }
 
 int el_index_target_drop_known(const struct el_index_target *target, struct el_index_document *documents,
                                size_t *inout_count, float *vectors) {
     struct el_index_known *known el_auto_free = NULL;
     EL_TRY(el_zalloc(*inout_count, sizeof *known, &known));
-    EL_TRY(el_index_find_all(target->index, documents, *inout_count, known));
-    if (target->whole) EL_TRY(el_index_find_all(target->whole, documents, *inout_count, known));
+    EL_TRY(el_index_target_find_all(target, documents, *inout_count, known));
     el_index_drop_known(target->index, known, documents, inout_count, vectors);
     return 0;
 }

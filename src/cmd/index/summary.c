@@ -24,7 +24,7 @@ void el_add_tell(const struct el_add_summary *summary, const char *what, const c
     printf("%s %s%s%s\n", what, path, why ? ": " : "", why ? why : "");
 }
 
-// What of a list of counts is not zero, each with what it counts.
+// How many files were left out and by what, if any.
 static void print_skipped(const char *what, size_t count) {
     if (count) printf("  skipped, %s: %zu\n", what, count);
 }

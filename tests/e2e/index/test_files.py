@@ -45,6 +45,21 @@ class Files(IndexTest):
         self.assertEqual(self.found("hello world"), ["cats.txt", "dogs.txt"])
         self.index("verify", "docs")
 
+    def test_batches_that_the_index_has_in_part(self):
+        """More files than a batch has, read again since their stamps are lost, the middle ones changed."""
+        files, changed, fresh = 700, range(250, 350), 20
+        tree = self.tree(**{f"f{i:03}_txt": f"cat {i}" for i in range(files)})
+        self.assertEqual(self.add(tree), (files, 0, 0, 0))
+        os.remove(os.path.join(self.env["ELEANOR_HOME"], "indexes", "docs", "files.stamps"))
+        self.tree(**{f"f{i:03}_txt": f"dog {i}" for i in changed}, **{f"g{i}_txt": f"fox {i}" for i in range(fresh)})
+        would = self.json("add", "docs", tree, "--dry-run")
+        self.assertEqual((would["added"], would["changed"], would["unchanged"]), (fresh, len(changed), files - len(changed)))
+        self.assertEqual(self.add(tree), (fresh, len(changed), files - len(changed), 0))
+        self.assertEqual((self.stats()["documents"], self.stats()["dead"]), (files + fresh, len(changed)))
+        for i in (249, 250, 349, 350):
+            self.assertEqual(self.found(f"{'dog' if i in changed else 'cat'} {i}", "-k", "1", "--mode", "text"), [f"f{i}.txt"])
+        self.assertEqual(self.add(tree), (0, 0, files + fresh, 0))
+
     def test_update_removes_what_is_gone_there_and_nowhere_else(self):
         tree = self.tree(a__x_txt=CATS, a__y_txt=DOGS, ab__z_txt="hello", a__w_txt="world")
         self.add(tree)

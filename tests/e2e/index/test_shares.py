@@ -112,10 +112,15 @@ class Shares(IndexTest):
     def test_refusals(self):
         tree = self.tree(a_txt="a", b_txt="b")
         self.create()
+        self.index("add", "docs", tree, "--shard", "0/2", "--update", code=1, says="--update")
+        self.assertEqual(os.listdir(os.path.join(self.env["ELEANOR_HOME"], "indexes")), ["docs"])  # and began no part
+        self.index("merge", "docs", code=1, says="has no parts")
+        os.makedirs(self.path("indexes/docs.parts"))
+        for left in ("0-of-2.77", "0-of-2 ", "+0-of-2", "00-of-2", ".0-of-2.77", "1-of-1"):  # by killed processes and others
+            self.path(f"indexes/docs.parts/{left}", "")
         self.index("merge", "docs", code=1, says="has no parts")
         self.add(tree, "--shard", "0/2")
         self.index("merge", "docs", code=1, says="rank 1 of 2 has left no part")
-        self.index("add", "docs", tree, "--shard", "1/2", "--update", code=1, says="--update")
         self.index("add", "docs", tree, "--shard", "2/2", code=1, says="from 0 to 1")
         self.add(tree, "--shard", "1/2")
         self.index("merge", "docs")
