@@ -179,7 +179,7 @@ int el_index_stats(struct el_index *index, struct el_index_stats *ret_stats);
 
 // Writes the vector file anew without the rows that no document has any more, beside the old one, which
 // readers may still have; then its inverted lists, in an index that has them. EL_ECHECKSUM when the old one
-// is damaged; on failure all is as before.
+// is damaged. On failure all is as before, or the vectors are compact and the lists wait for the next call.
 int el_index_compact(struct el_index *index);
 // Holds every vector against its sum, and the documents against the vectors. EL_ECHECKSUM, EL_EFORMAT.
 int el_index_verify(struct el_index *index);

@@ -34,7 +34,7 @@ static int make_extension(struct el_pg *pg) {
                       "superuser run CREATE EXTENSION vector in the database");
 }
 
-// `what` with the schema's name, quoted, in the place of its %s.
+// A command whose words stand before and behind the schema's name, which it quotes.
 static int run_on_schema(struct el_pg *pg, const char *before, const char *behind) {
     struct el_str sql el_auto(el_str_done) = {0};
     char *quoted = PQescapeIdentifier(pg->connection, pg->schema, strlen(pg->schema));
