@@ -6,8 +6,8 @@
 #include "base/str.h"
 #include "index/index.h"
 
-// {"name","store","kind","dim","metric","model","documents","chunks","dead","lists","listed","bytes"}; `store`
-// is its name. EL_ENOMEM.
+// {"name","store","kind","dim","metric","model","documents","chunks","dead","lists","listed","bytes"};
+// `store` is its name. EL_ENOMEM.
 int el_index_put_stats(struct el_str *out, const char *name, const char *store,
                        const struct el_vector_facts *facts, const struct el_index_stats *stats);
 // {"index","results":[{"id","part","score","text","metadata"}],"stats":{...}} of one question. EL_ENOMEM.
