@@ -34,14 +34,16 @@ const struct el_product el_product_avx512_bytes = {
 
 enum {
     ROWS_AT_ONCE = 4,
-    AHEAD = 512, // bytes that are fetched ahead: more is slower, as is none (measured)
+    // Bytes that are fetched ahead, into L2, which waits for more of them at once than L1 does: 8 to 24 %
+    // faster than 512 into L1 (measured).
+    AHEAD = 2048,
 };
 
 static inline __m512i multiply_row(const int32_t *row, const int32_t *column, int64_t units) {
     __m512i sum = _mm512_setzero_si512();
     int64_t i = 0;
     for (; i + LANES <= units; i += LANES) {
-        _mm_prefetch((const char *)(row + i) + AHEAD, _MM_HINT_T0);
+        _mm_prefetch((const char *)(row + i) + AHEAD, _MM_HINT_T1);
         sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(row + i), _mm512_loadu_si512(column + i));
     }
     const __mmask16 rest = (__mmask16)((1u << (units - i)) - 1);

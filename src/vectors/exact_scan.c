@@ -39,14 +39,37 @@ static float scale_of(const struct el_exact_scan *scan, int64_t i) {
 typedef float quad __attribute__((vector_size(4 * QUAD), aligned(4), may_alias));
 typedef int32_t quad_mask __attribute__((vector_size(4 * QUAD)));
 
-// Whether any of GROUP products, times the scale, reaches what it must, less the offset. A NaN passes.
-static bool any_reaches(const float *products, float scale, const float *least, float offset) {
-    quad_mask below = {-1, -1, -1, -1};
+static inline quad load(const float *p) {
+    return *(const quad *)p;
+}
+
+static bool is_all(quad_mask mask) {
     uint64_t halves[2];
+    memcpy(halves, &mask, sizeof halves);
+    return (halves[0] & halves[1]) == UINT64_MAX;
+}
+
+// Whether any of a row's products with GROUP queries, times its scale, reaches what it must, less the offset.
+// A NaN passes.
+static bool row_reaches(const float *products, float scale, const float *least, float offset) {
+    quad_mask below = {-1, -1, -1, -1};
     for (int i = 0; i < GROUP; i += QUAD)
-        below &= *(const quad *)(products + i) * scale < *(const quad *)(least + i) + offset;
-    memcpy(halves, &below, sizeof halves);
-    return (halves[0] & halves[1]) != UINT64_MAX;
+        below &= load(products + i) * scale < load(least + i) + offset;
+    return !is_all(below);
+}
+
+// The same of GROUP rows and one query: their products lie side by side.
+static bool column_reaches(const struct el_exact_scan *scan, int64_t first) {
+    const struct el_block_products *block = &scan->block;
+    const bool has_offset = scan->products->set->metric == EL_METRIC_L2;
+    quad_mask below = {-1, -1, -1, -1};
+    for (int64_t i = first; i < first + GROUP; i += QUAD) {
+        quad product = load(block->values + i), least = scan->least[0] - (quad){0};
+        if (block->scales) product *= load(block->scales + i);
+        if (has_offset) least += load(block->squares + i) / 2;
+        below &= product < least;
+    }
+    return !is_all(below);
 }
 
 static void look_at(struct el_exact_scan *scan, const struct el_block *block, int64_t i, int query) {
@@ -63,7 +86,7 @@ static void filter_row(struct el_exact_scan *scan, const struct el_block *block,
     const float *products = scan->block.values + i * count;
     const float offset = offset_of(scan, i), scale = scale_of(scan, i);
     for (int first = 0; first < count; first += GROUP) {
-        if (!any_reaches(products + first, scale, scan->least + first, offset)) continue;
+        if (!row_reaches(products + first, scale, scan->least + first, offset)) continue;
         for (int query = first; query < EL_MIN(first + GROUP, count); query++)
             if (el_reaches(products[query] * scale, scan->least[query] + offset))
                 look_at(scan, block, i, query);
@@ -79,16 +102,11 @@ static int64_t filter_rows(struct el_exact_scan *scan, const struct el_block *bl
     return i;
 }
 
-// As filter_rows for all. One query's products lie side by side, so that GROUP rows are compared at once.
+// As filter_rows, of all rows for one query.
 static int64_t filter_column(struct el_exact_scan *scan, const struct el_block *block) {
     int64_t first = 0;
     for (; first + GROUP <= block->count && scan->looks_left > 0; first += GROUP) {
-        float products[GROUP], least[GROUP];
-        for (int i = 0; i < GROUP; i++) {
-            products[i] = scan->block.values[first + i] * scale_of(scan, first + i);
-            least[i] = scan->least[0] + offset_of(scan, first + i);
-        }
-        if (!any_reaches(products, 1, least, 0)) continue;
+        if (!column_reaches(scan, first)) continue;
         const int64_t end = filter_rows(scan, block, first, first + GROUP);
         if (end < first + GROUP) return end;
     }
