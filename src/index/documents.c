@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "index/filter_sql.h"
 #include "index/index.h"
 #include "index/schema.h"
 #include "index/sql.h"
@@ -75,6 +74,10 @@ struct el_documents {
     struct el_sql sql;
     sqlite3_stmt *statements[STATEMENTS]; // NULL until needed
 };
+
+const struct el_sql *el_documents_sql(const struct el_documents *documents) {
+    return &documents->sql;
+}
 
 // ---- statements ----
 
@@ -350,32 +353,7 @@ int el_documents_forget_dead(struct el_documents *documents) {
     return run(documents, FORGET_DEAD, NULL, 0);
 }
 
-// ---- filters and text search ----
-
-static int each_passing(struct el_documents *documents, const struct el_filter_sql *filter,
-                        int (*visit)(void *context, int64_t row), void *context) {
-    sqlite3_stmt *statement el_auto_statement = NULL;
-    EL_TRY(el_sql_prepare(&documents->sql, filter->text.data, 0, &statement));
-    int status = el_sql_start(&documents->sql, statement, filter->values, filter->count);
-    while (status > 0) {
-        EL_TRY(visit(context, sqlite3_column_int64(statement, 0)));
-        status = el_sql_step(&documents->sql, statement);
-    }
-    return status;
-}
-
-int el_documents_each_passing(struct el_documents *documents, const struct el_filter *filter,
-                              int (*visit)(void *context, int64_t row), void *context) {
-    struct el_arena arena el_auto(el_arena_done);
-    struct el_filter_sql condition = {.arena = &arena};
-    el_arena_init(&arena);
-    int status =
-        el_str_puts(&condition.text, "SELECT row FROM documents JOIN chunks ON document = number WHERE ");
-    if (status == 0) status = el_filter_put_sql(filter, &condition);
-    if (status == 0) status = each_passing(documents, &condition, visit, context);
-    el_str_done(&condition.text);
-    return status;
-}
+// ---- text search ----
 
 // Why there is nothing to be found, where that is not for want of a word.
 static int check_texts(struct el_documents *documents) {

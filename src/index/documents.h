@@ -15,6 +15,7 @@
 #include "base/siphash.h"
 #include "eleanor/eleanor.h"
 #include "index/filter.h"
+#include "index/sql.h"
 #include "vectors/exact.h"
 
 struct el_documents;
@@ -53,6 +54,10 @@ struct el_index_document;
 int el_documents_put(struct el_documents *documents, const struct el_index_document *document, int64_t first);
 // 1 when there was one. Its rows are dead.
 int el_documents_remove(struct el_documents *documents, const char *id);
+
+// Those whose metadata pass a filter.
+int el_documents_remove_passing(struct el_documents *documents, const struct el_filter *filter,
+                                int64_t *ret_removed);
 
 // What a row is: 1, or 0 for none of a document. Borrowed until the next call.
 struct el_passage {
@@ -99,5 +104,8 @@ int el_documents_each_dead(struct el_documents *documents, int (*visit)(void *co
 // For compaction: the chunks of rows first .. first + count - 1 are `down` lower from now on.
 int el_documents_lower(struct el_documents *documents, int64_t first, int64_t count, int64_t down);
 int el_documents_forget_dead(struct el_documents *documents);
+
+// For passing.c, which makes statements of its own.
+const struct el_sql *el_documents_sql(const struct el_documents *documents);
 
 #endif

@@ -196,6 +196,25 @@ static int remove_all(struct el_index *index, const char *const *ids, size_t cou
     return 0;
 }
 
+struct removing_passing {
+    const struct el_filter *filter;
+    int64_t removed;
+};
+
+static int remove_documents_passing(struct el_embedded *index, struct el_documents_state *state,
+                                    void *context) {
+    struct removing_passing *removing = context;
+    (void)state;
+    return el_documents_remove_passing(index->documents, removing->filter, &removing->removed);
+}
+
+static int remove_passing(struct el_index *index, const struct el_filter *filter, int64_t *ret_removed) {
+    struct removing_passing removing = {.filter = filter};
+    EL_TRY(el_embedded_transact(index, true, remove_documents_passing, &removing));
+    *ret_removed = removing.removed;
+    return 0;
+}
+
 // ---- reading ----
 
 struct finding {
@@ -264,6 +283,7 @@ const struct el_index_store el_embedded_store = {
     .drop = drop_index,
     .put = put,
     .remove = remove_all,
+    .remove_passing = remove_passing,
     .find_all = find_all,
     .each = each,
     .read = el_embedded_read,

@@ -256,3 +256,13 @@ int el_filter_parse(const char *json, struct el_arena *arena, const struct el_fi
     *ret_filter = filter;
     return 0;
 }
+
+int el_filter_check_removal(const struct el_filter *filter) {
+    if (filter->op == EL_FILTER_AND && !filter->child_count)
+        return el_fail(EL_EINVAL,
+                       "an empty filter passes every document, so nothing is removed by it, nor by one "
+                       "that holds it; to remove all, delete the index");
+    for (size_t i = 0; i < filter->child_count; i++)
+        EL_TRY(el_filter_check_removal(&filter->children[i]));
+    return 0;
+}

@@ -65,4 +65,8 @@ const char *el_filter_sign(enum el_filter_op op);
 // The tree lies in the arena. EL_EINVAL names the key or operator that is wrong; EL_ENOMEM.
 int el_filter_parse(const char *json, struct el_arena *arena, const struct el_filter **ret_filter);
 
+// Of a filter that says what to remove. EL_EINVAL: it is empty, or one within it, which passes every
+// document.
+int el_filter_check_removal(const struct el_filter *filter);
+
 #endif

@@ -186,6 +186,17 @@ int el_index_remove(struct el_index *index, const char *const *ids, size_t count
     return unlock(index, index->store->remove(index, ids, count, ret_removed));
 }
 
+int el_index_remove_passing(struct el_index *index, const char *filter, int64_t *ret_removed) {
+    struct el_arena arena el_auto(el_arena_done);
+    const struct el_filter *parsed;
+    el_arena_init(&arena);
+    EL_TRY(check_writable(index));
+    EL_TRY(el_filter_parse(filter, &arena, &parsed));
+    EL_TRY(el_filter_check_removal(parsed));
+    lock(index);
+    return unlock(index, index->store->remove_passing(index, parsed, ret_removed));
+}
+
 int el_index_compact(struct el_index *index) {
     EL_TRY(check_writable(index));
     lock(index);

@@ -70,6 +70,9 @@ int el_index_put(struct el_index *index, const struct el_index_document *documen
                  const float *vectors);
 // Removes documents by id, all or none; ids that are not there count for nothing.
 int el_index_remove(struct el_index *index, const char *const *ids, size_t count, int64_t *ret_removed);
+// Removes the documents whose metadata pass a filter (JSON), all or none. EL_EINVAL: the filter can't be
+// read, or el_filter_check_removal refuses it.
+int el_index_remove_passing(struct el_index *index, const char *filter, int64_t *ret_removed);
 
 // The hash of a content, by a key of this index alone: who does not know it can't make two contents alike.
 struct el_hash128 el_index_hash(const struct el_index *index, const void *bytes, size_t size);

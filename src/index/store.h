@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "index/filter.h"
 #include "index/index.h"
 
 // Documents on their way in.
@@ -31,6 +32,7 @@ struct el_index_store {
     // As the functions of index.h.
     int (*put)(struct el_index *index, const struct el_index_batch *batch);
     int (*remove)(struct el_index *index, const char *const *ids, size_t count, int64_t *ret_removed);
+    int (*remove_passing)(struct el_index *index, const struct el_filter *filter, int64_t *ret_removed);
     int (*find_all)(struct el_index *index, const struct el_index_document *documents, size_t count,
                     struct el_index_known *inout_known);
     int (*each)(struct el_index *index, const char *prefix, int (*visit)(void *context, const char *id),

@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "postgres/filter.h"
+#include "postgres/query.h"
 #include "postgres/wire.h"
 
 enum { COPY_BYTES = 1 << 20 }; // are sent at once
@@ -186,6 +188,29 @@ static int remove_documents(struct el_pg *pg, void *context) {
 int el_pg_remove(struct el_pg *pg, const char *const *ids, size_t count, int64_t *ret_removed) {
     struct removing removing = {.ids = ids, .count = count};
     EL_TRY(el_pg_attempt(pg, remove_documents, &removing)); // a single statement
+    *ret_removed = removing.removed;
+    return 0;
+}
+
+struct removing_passing {
+    const struct el_filter *filter;
+    int64_t removed;
+};
+
+static int remove_documents_passing(struct el_pg *pg, void *context) {
+    struct removing_passing *removing = context;
+    struct el_pg_statement statement el_auto(el_pg_statement_done);
+    PGresult *result el_auto_result = NULL;
+    el_pg_statement_init(&statement);
+    EL_TRY(el_str_puts(&statement.text, "DELETE FROM documents WHERE "));
+    EL_TRY(el_pg_put_filter(removing->filter, &statement));
+    EL_TRY(el_pg_query(pg, statement.text.data, statement.values, statement.count, &result));
+    return el_parse_i64(PQcmdTuples(result), 0, INT64_MAX, &removing->removed);
+}
+
+int el_pg_remove_passing(struct el_pg *pg, const struct el_filter *filter, int64_t *ret_removed) {
+    struct removing_passing removing = {.filter = filter};
+    EL_TRY(el_pg_attempt(pg, remove_documents_passing, &removing)); // a single statement
     *ret_removed = removing.removed;
     return 0;
 }

@@ -10,6 +10,7 @@
 // text or an id with a NUL or what is not UTF-8, metadata that are not JSON.
 int el_pg_put(struct el_pg *pg, const struct el_index_batch *batch, int dim);
 int el_pg_remove(struct el_pg *pg, const char *const *ids, size_t count, int64_t *ret_removed);
+int el_pg_remove_passing(struct el_pg *pg, const struct el_filter *filter, int64_t *ret_removed);
 
 // Fills in those that are not marked as there.
 int el_pg_find(struct el_pg *pg, const char *const *ids, size_t count, struct el_index_known *inout_known);

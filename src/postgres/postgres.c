@@ -104,6 +104,10 @@ static int remove_all(struct el_index *index, const char *const *ids, size_t cou
     return el_pg_remove(&inside(index)->pg, ids, count, ret_removed);
 }
 
+static int remove_passing(struct el_index *index, const struct el_filter *filter, int64_t *ret_removed) {
+    return el_pg_remove_passing(&inside(index)->pg, filter, ret_removed);
+}
+
 static int find_all(struct el_index *index, const struct el_index_document *documents, size_t count,
                     struct el_index_known *inout_known) {
     const char **ids el_auto_free = NULL;
@@ -182,6 +186,7 @@ const struct el_index_store el_postgres_store = {
     .drop = drop_index,
     .put = put,
     .remove = remove_all,
+    .remove_passing = remove_passing,
     .find_all = find_all,
     .each = each,
     .read = read_page,

@@ -96,7 +96,7 @@ static int check_header(struct el_exchange *exchange, const char *method, const 
     int status = find_route(exchange, method, path);
     EL_TRY(check_key(exchange));
     if (status < 0 || exchange->reply.status) return status;
-    if (el_streq(exchange->route->method, "POST"))
+    if (el_streq(exchange->route->method, "POST") || exchange->route == &el_routes[EL_ROUTE_delete_documents])
         EL_TRY(check_media(exchange, header(exchange->connection, MHD_HTTP_HEADER_CONTENT_TYPE),
                            header(exchange->connection, MHD_HTTP_HEADER_CONTENT_ENCODING)));
     if (exchange->route == &el_routes[EL_ROUTE_create_embeddings]) EL_TRY(el_embeddings_admit(exchange));

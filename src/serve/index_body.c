@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bodies of requests that make indexes and put documents into them.
+// The bodies of requests that make indexes, put documents into them and remove documents.
 #include "serve/index_body.h"
 
 #include <stdio.h>
@@ -130,4 +130,44 @@ void el_add_body_done(struct el_add_body *body) {
     el_free(body->vectors);
     el_str_done(&body->metadata);
     *body = (struct el_add_body){0};
+}
+
+// ---- remove ----
+
+static int read_ids(const json_t *list, size_t max_ids, struct el_remove_body *body, struct el_fault *fault) {
+    if (!json_is_array(list) || !json_array_size(list))
+        return el_member_wrong_type(fault, "ids", "an array of at least one string");
+    body->count = json_array_size(list);
+    EL_TRY(el_index_body_check_count(body->count, max_ids, "ids", fault));
+    EL_TRY(el_index_body_memory(fault, el_alloc(body->count, sizeof *body->ids, &body->ids)));
+    for (size_t i = 0; i < body->count; i++) {
+        const json_t *id = json_array_get(list, i);
+        if (!json_is_string(id)) return el_member_wrong_type(fault, "ids", "an array of strings");
+        body->ids[i] = json_string_value(id);
+        if (strlen(body->ids[i]) != json_string_length(id))
+            return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "ids", "an id must not hold a NUL character");
+    }
+    return 0;
+}
+
+int el_remove_body_parse(const char *bytes, size_t length, size_t max_ids, struct el_remove_body *ret_body,
+                         struct el_fault *fault) {
+    enum { OTHER_VALUES = 1024 };
+    struct el_remove_body *body = ret_body;
+    *body = (struct el_remove_body){0};
+    EL_TRY(el_index_body_check_values(bytes, length, max_ids + OTHER_VALUES, "ids", fault));
+    EL_TRY(el_index_body_root(bytes, length, &body->root, fault));
+    const json_t *ids = el_member(body->root, "ids");
+    if (!ids == !el_member(body->root, "filter"))
+        return el_fault_set(fault, EL_FAULT_MISSING_PARAMETER, "filter",
+                            "either \"ids\" or \"filter\" is wanted");
+    return ids ? read_ids(ids, max_ids, body, fault)
+               : el_index_body_filter(body->root, el_filter_check_removal, &body->filter, fault);
+}
+
+void el_remove_body_done(struct el_remove_body *body) {
+    json_decref(body->root);
+    el_free(body->ids);
+    el_str_done(&body->filter);
+    *body = (struct el_remove_body){0};
 }

@@ -44,6 +44,16 @@ int el_add_body_parse(const char *bytes, size_t length, size_t max_documents, in
                       struct el_add_body *ret_body, struct el_fault *fault);
 void el_add_body_done(struct el_add_body *body);
 
+struct el_remove_body {
+    json_t *root;
+    size_t count;
+    const char **ids;     // [count]; NULL: the filter says which
+    struct el_str filter; // its text
+};
+int el_remove_body_parse(const char *bytes, size_t length, size_t max_ids, struct el_remove_body *ret_body,
+                         struct el_fault *fault);
+void el_remove_body_done(struct el_remove_body *body);
+
 // One question, by "text", "vector" or, hybrid, maybe both; or many, by "texts", "vectors" or both.
 struct el_query_body {
     json_t *root;

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "serve/member.h"
 
@@ -69,6 +70,21 @@ int el_index_body_recall(const json_t *root, double *ret_recall, struct el_fault
     *ret_recall = json_number_value(given);
     if (*ret_recall > 0 && *ret_recall <= 1) return 0;
     return el_fault_set(fault, EL_FAULT_INVALID_VALUE, "recall", "\"recall\" is above 0 and at most 1");
+}
+
+int el_index_body_filter(const json_t *root, int (*check)(const struct el_filter *filter),
+                         struct el_str *ret_text, struct el_fault *fault) {
+    struct el_arena arena el_auto(el_arena_done);
+    const struct el_filter *parsed;
+    const json_t *filter = el_member(root, "filter");
+    el_arena_init(&arena);
+    if (!filter) return 0;
+    if (!json_is_object(filter)) return el_member_wrong_type(fault, "filter", "an object");
+    if (json_dump_callback(filter, el_index_body_append, ret_text, JSON_COMPACT) < 0)
+        return el_index_body_memory(fault, el_fail(EL_ENOMEM, "no memory for a filter"));
+    int status = el_filter_parse(ret_text->data, &arena, &parsed);
+    if (status == 0 && check) status = check(parsed);
+    return status < 0 ? el_fault_from_status(fault, status, "filter") : 0;
 }
 
 int el_index_body_missing(struct el_fault *fault, const char *key) {

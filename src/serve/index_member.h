@@ -7,6 +7,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
+#include "base/str.h"
+#include "index/filter.h"
 #include "serve/fault.h"
 
 int el_index_body_root(const char *bytes, size_t length, json_t **ret_root, struct el_fault *fault);
@@ -22,6 +24,11 @@ int el_index_body_vector(const json_t *value, const char *param, const char *wha
                          struct el_fault *fault);
 // "recall": above 0, up to 1; 0 where none is given.
 int el_index_body_recall(const json_t *root, double *ret_recall, struct el_fault *fault);
+
+// "filter": its text, in which nothing is wrong; nothing where none is given. `check` may refuse what it
+// says, or be NULL.
+int el_index_body_filter(const json_t *root, int (*check)(const struct el_filter *filter),
+                         struct el_str *ret_text, struct el_fault *fault);
 
 int el_index_body_missing(struct el_fault *fault, const char *key);
 // The fault of a status that may be EL_ENOMEM.

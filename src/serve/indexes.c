@@ -261,13 +261,19 @@ static int add_to(struct el_exchange *exchange, struct el_index *index, const ch
     return status;
 }
 
-static int add(struct el_exchange *exchange, const char *name) {
+// Opens the index for writing.
+static int write_to(struct el_exchange *exchange, const char *name,
+                    int (*work)(struct el_exchange *exchange, struct el_index *index, const char *name)) {
     struct el_index *index = NULL;
     int status = el_search_open(exchange->server->indexes.root, name, true, &index);
     if (status < 0) return el_indexes_fail_named(exchange, status);
-    status = add_to(exchange, index, name);
+    status = work(exchange, index, name);
     el_index_close(index);
     return status;
+}
+
+static int add(struct el_exchange *exchange, const char *name) {
+    return write_to(exchange, name, add_to);
 }
 
 static void add_job(struct el_exchange *exchange) {
@@ -276,6 +282,38 @@ static void add_job(struct el_exchange *exchange) {
 
 void el_handle_add_documents(struct el_exchange *exchange) {
     write_by(exchange, add_job);
+}
+
+static int remove_those(struct el_exchange *exchange, struct el_index *index, const char *name,
+                        const struct el_remove_body *body) {
+    int64_t removed;
+    int status = body->ids ? el_index_remove(index, body->ids, body->count, &removed)
+                           : el_index_remove_passing(index, body->filter.data, &removed);
+    if (status == 0)
+        status = el_str_printf(&exchange->reply.body, "{\"index\":\"%s\",\"removed\":%" PRId64 "}\n", name,
+                               removed);
+    return status < 0 ? el_indexes_fail(exchange, status, NULL) : 0;
+}
+
+static int remove_from(struct el_exchange *exchange, struct el_index *index, const char *name) {
+    struct el_remove_body body;
+    int status = el_remove_body_parse(body_of(exchange), exchange->body.length,
+                                      (size_t)exchange->server->config->max_inputs, &body, &exchange->fault);
+    if (status == 0) status = remove_those(exchange, index, name, &body);
+    el_remove_body_done(&body);
+    return status;
+}
+
+static int remove_documents(struct el_exchange *exchange, const char *name) {
+    return write_to(exchange, name, remove_from);
+}
+
+static void remove_job(struct el_exchange *exchange) {
+    finish(exchange, 200, remove_documents);
+}
+
+void el_handle_delete_documents(struct el_exchange *exchange) {
+    write_by(exchange, remove_job);
 }
 
 // ---- reading ----

@@ -67,6 +67,7 @@ static void add_limits(json_t *schemas, const struct el_server *server) {
     set_limit(json_object_get(schemas, "VectorDocuments"), "maxItems", inputs);
     set_limit(json_object_get(schemas, "QuestionTexts"), "maxItems", inputs);
     set_limit(json_object_get(schemas, "QuestionVectors"), "maxItems", inputs);
+    set_limit(json_object_get(schemas, "DocumentIds"), "maxItems", inputs);
     set_limit(json_object_get(json_object_get(schemas, "TokenIds"), "items"), "maximum", vocabulary - 1);
     set_limit(json_object_get(request, "dimensions"), "maximum", dimensions);
 }

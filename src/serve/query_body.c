@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "index/filter.h"
 #include "serve/index_body.h"
 #include "serve/index_member.h"
 #include "serve/member.h"
@@ -44,20 +43,6 @@ static int check_questions(enum el_query_mode mode, const struct questions *ques
         return el_fault_set(fault, EL_FAULT_INVALID_VALUE, questions->vector_name,
                             "\"mode\" is \"text\": that takes no vector");
     return 0;
-}
-
-static int read_filter(struct el_query_body *body, struct el_fault *fault) {
-    struct el_arena arena el_auto(el_arena_done);
-    const struct el_filter *unused;
-    const json_t *filter = el_member(body->root, "filter");
-    el_arena_init(&arena);
-    if (!filter) return 0;
-    if (!json_is_object(filter)) return el_member_wrong_type(fault, "filter", "an object");
-    if (json_dump_callback(filter, el_index_body_append, &body->filter, JSON_COMPACT) < 0)
-        return el_index_body_memory(fault, el_fail(EL_ENOMEM, "no memory for a filter"));
-    body->query.filter = body->filter.data;
-    int status = el_filter_parse(body->filter.data, &arena, &unused);
-    return status < 0 ? el_fault_from_status(fault, status, "filter") : 0;
 }
 
 // How many there are of texts or vectors that may be NULL.
@@ -144,7 +129,8 @@ int el_query_body_parse(const char *bytes, size_t length, size_t max_questions, 
     EL_TRY(el_member_whole(body->root, "k", 1, EL_QUERY_MOST, EL_QUERY_DEFAULT, &k, fault));
     body->query.k = (int)k;
     EL_TRY(read_mode(body->root, &body->query.mode, fault));
-    EL_TRY(read_filter(body, fault));
+    EL_TRY(el_index_body_filter(body->root, NULL, &body->filter, fault));
+    body->query.filter = body->filter.data;
     EL_TRY(el_index_body_recall(body->root, &body->query.recall, fault));
     return read_questions(body, max_questions, dim, fault);
 }

@@ -67,6 +67,16 @@ static void fuzz_query(const char *bytes, size_t size) {
     el_query_body_done(&body);
 }
 
+static void fuzz_remove(const char *bytes, size_t size) {
+    struct el_remove_body body;
+    struct el_fault fault = {0};
+    if (el_remove_body_parse(bytes, size, DOCUMENTS, &body, &fault) < 0)
+        check_fault(&fault);
+    else if (body.ids ? body.count < 1 || body.count > DOCUMENTS : *body.filter.data != '{')
+        abort();
+    el_remove_body_done(&body);
+}
+
 static void fuzz_create(const char *bytes, size_t size) {
     struct el_create_body body;
     struct el_fault fault = {0};
@@ -81,5 +91,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_add((const char *)data, size);
     fuzz_query((const char *)data, size);
     fuzz_create((const char *)data, size);
+    fuzz_remove((const char *)data, size);
     return 0;
 }

@@ -139,7 +139,8 @@ static int delete_documents(const struct el_index_wish *wish) {
     struct el_index *index = NULL;
     int64_t removed = 0;
     EL_TRY(el_search_open(wish->root, wish->name, true, &index));
-    int status = el_index_remove(index, wish->ids, wish->id_count, &removed);
+    int status = wish->filter ? el_index_remove_passing(index, wish->filter, &removed)
+                              : el_index_remove(index, wish->ids, wish->id_count, &removed);
     el_index_close(index);
     if (status < 0) return status;
     printf(wish->json ? "{\"name\":\"%s\",\"removed\":%" PRId64 "}\n" : "%s: %" PRId64 " documents removed\n",
@@ -178,6 +179,8 @@ static int check(const struct el_index_wish *wish) {
                        el_query_mode_name(wish->mode));
     if (asks && !wish->npy && (wish->output || wish->scores))
         return el_fail(EL_EINVAL, "`index query` writes files with --format npy alone");
+    if (wish->filter && wish->id_count)
+        return el_fail(EL_EINVAL, "`index delete` takes either --document or --filter");
     if (!adds && wish->operand_count > (size_t)asks)
         return el_fail(EL_EINVAL, "\"%s\" is too much", wish->operands[asks]);
     return 0;
@@ -194,7 +197,8 @@ static int work(const struct el_config *config, const struct el_index_wish *wish
     if (el_streq(action, "query")) return el_index_query(config, wish);
     if (el_streq(action, "list")) return list(wish);
     if (el_streq(action, "stats")) return stats(wish);
-    if (el_streq(action, "delete")) return wish->id_count ? delete_documents(wish) : delete_index(wish);
+    if (el_streq(action, "delete"))
+        return wish->id_count || wish->filter ? delete_documents(wish) : delete_index(wish);
     if (el_streq(action, "export")) return el_index_export(wish);
     if (el_streq(action, "compact")) return work_on(wish, true, el_index_compact);
     return work_on(wish, false, el_index_verify);
@@ -328,7 +332,7 @@ const struct el_verb el_verb_index = {
         "                           for which --device copies the index to GPUs, --index-bytes makes it "
         "bytes\n"
         "                           --format npy -o IDS.npy [--scores SCORES.npy] writes NumPy arrays\n"
-        "index list, index stats NAME, index delete NAME [--document ID]...\n"
+        "index list, index stats NAME, index delete NAME [--document ID]... [--filter JSON]\n"
         "index compact NAME         frees the room of what was replaced or deleted; makes the lists of ivf "
         "anew\n"
         "index export NAME          -o FILE: FILE.npy and FILE.jsonl, which --vectors and --lines take back\n"
@@ -368,7 +372,7 @@ const struct el_verb el_verb_index = {
             {"shard", 0, "I/N", "add: take share I (from 0) of N; \"/N\": the launcher's"},
             {"top", 'k', "N", "query: how many results (default 10)"},
             {"mode", 0, "MODE", "query: by vector, text (words) or hybrid (both)"},
-            {"filter", 0, "JSON", "query: documents whose metadata pass it"},
+            {"filter", 0, "JSON", "query, delete: documents whose metadata pass it"},
             {"document", 0, "ID", "delete: this document; may be repeated"},
             {"json", 0, NULL, "print JSON"},
             {0}},

@@ -141,6 +141,25 @@ class Indexes(IndexesTest):
             self.assertEqual(ids({"$or": [{"tags": {"$in": ["a", "h"]}}, {"n": 0}]}), [0, 1, 2])
             self.assertEqual(ids({"n": "0 OR 1=1"}), [])
 
+    def test_removing(self):
+        self.create(dim=2, metric="ip")
+
+        def fill():
+            self.add([{"id": str(i), "vector": [i, 1], "metadata": {"n": i, "odd": i % 2 == 1}} for i in range(6)])
+
+        def left(body, removed):
+            done = self.done(self.server.ask("DELETE", self.index + "/documents", body))
+            self.assertEqual(done, {"index": self.index.rsplit("/", 1)[1], "removed": removed})
+            return "".join(sorted(hit["id"] for hit in self.ask(vector=[1, 0])))
+        fill()
+        self.assertEqual(left({"ids": ["1", "5", "none", "1"]}, 2), "0234")
+        fill()
+        self.assertEqual(left({"filter": {"odd": True}}, 3), "024")
+        self.assertEqual(left({"filter": {"odd": True}}, 0), "024")
+        self.assertEqual(left({"filter": {"$or": [{"n": {"$lt": 1}}, {"n": {"$gt": 3}}]}, "ids": None}, 2), "2")
+        self.assertEqual(left({"filter": {"n": "2 OR 1=1"}}, 0), "2")
+        self.assertEqual(self.done(self.server.ask("GET", self.index))["documents"], 1)
+
     def test_the_command_line_and_the_server_share_an_index(self):
         name = self.create()["name"]
         self.add([{"id": "a", "text": "one"}])
@@ -261,6 +280,23 @@ class Refusals(IndexesTest):
         self.refuse(path, {"text": "a", "mode": "hybrid"}, 409, "index_mismatch", "text")  # and no model
         for body, param in (({"vector": [1]}, "vector"), ({"vector": [0, 0]}, "vector"), ({"text": "a"}, "text")):
             self.refuse(path, body, 409, "index_mismatch", param)
+
+    def test_removing(self):
+        self.create(dim=2)
+        path = self.index + "/documents"
+        self.add([{"id": "a", "vector": [1, 0]}])
+        for body, code, param in (({}, "missing_required_parameter", "filter"), ({"filter": None}, "missing_required_parameter", "filter"),
+                                  ({"ids": ["a"], "filter": {"a": 1}}, "missing_required_parameter", "filter"),
+                                  ({"ids": []}, "invalid_type", "ids"), ({"ids": "a"}, "invalid_type", "ids"),
+                                  ({"ids": [1]}, "invalid_type", "ids"), ({"ids": ["a\0"]}, "invalid_value", "ids"),
+                                  ({"filter": {}}, "invalid_value", "filter"), ({"filter": []}, "invalid_type", "filter"),
+                                  ({"filter": {"$or": [{"a": 1}, {}]}}, "invalid_value", "filter"),
+                                  ({"filter": {"a": {"$gtt": 1}}}, "invalid_value", "filter"), (b"{", "invalid_json", None), (None, "invalid_json", None)):
+            self.expect_error(self.server.ask("DELETE", path, body), 400, code, param)
+        self.expect_error(self.server.ask("DELETE", path, {"ids": ["a"] * 9}), 413, "too_many_inputs", "ids")
+        self.expect_error(self.server.ask("DELETE", path, '{"ids": ["a"]}', {"Content-Type": "text/html"}), 415, "unsupported_media_type", None)
+        self.expect_error(self.server.ask("DELETE", "/v1/indexes/none/documents", {"ids": ["a"]}), 404, "index_not_found", "name")
+        self.assertEqual(self.done(self.server.ask("GET", self.index))["documents"], 1)
 
     def test_numbers_that_are_none(self):
         self.create(dim=2)

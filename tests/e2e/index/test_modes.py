@@ -41,6 +41,18 @@ class Modes(IndexTest):
                              ('{"$or":[{"n":1},{"color":{"$in":["red","pink"]}}]}', ["far", "second"])):
             self.assertEqual(self.found("plum", "--mode", "text", "--filter", filter_, name="fruit"), ids)
 
+    def test_deleting_by_filter(self):
+        self.index("create", "fruit", "--dim", "2")
+        self.add_fruit()
+        for filter_, says in (("{}", "an empty filter passes every document"), ("", "can't be read"), ('{"n":{"$gtt":1}}', '"$gtt"')):
+            self.index("delete", "fruit", "--filter", filter_, code=1, says=says)
+        self.index("delete", "fruit", "--filter", '{"n":1}', "--document", "far", code=2, says="either --document or --filter")
+        before = self.stats("fruit")["documents"]
+        self.assertEqual(self.json("delete", "fruit", "--filter", '{"n":{"$gt":3}}'), {"name": "fruit", "removed": 0})
+        self.assertEqual(self.json("delete", "fruit", "--filter", '{"color":"red"}'), {"name": "fruit", "removed": 1})
+        self.assertEqual(self.stats("fruit")["documents"], before - 1)
+        self.assertEqual(self.found("plum", "--mode", "text", name="fruit"), ["far"])
+
     def test_refusals(self):
         self.index("create", "fruit", "--dim", "2")
         self.index("add", "fruit", "--vectors", self.path("rows.npy", npy(ROWS)))

@@ -111,6 +111,7 @@ class SameAsEmbedded(PostgresTest):
         self.path("tree/b.md", "new")
         self.assertEqual(self.add(tree, "--update", name="pg"), (0, 1, 1, 1))
         self.assertEqual(self.stats("pg")["documents"], 2)
+        self.assertEqual(self.json("delete", "pg", "--filter", '{"a":1}')["removed"], 0)
         self.index("delete", "pg", "--document", os.path.join(tree, "b.md"))
         self.assertEqual(self.found("new", "-k", "9", name="pg"), ["d.txt"])
         self.assertIn(SERVER.url(), self.index("list"))
@@ -120,9 +121,9 @@ class SameAsEmbedded(PostgresTest):
 
 
 class OverHttp(PostgresTest):
-    def ask(self, path, body=None):
+    def ask(self, path, body=None, method=None):
         data = json.dumps(body).encode() if body else None
-        request = urllib.request.Request(self.url + "/v1/indexes" + path, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.url + "/v1/indexes" + path, data, {"Content-Type": "application/json"}, method=method)
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             return json.load(answer)
 
@@ -145,6 +146,8 @@ class OverHttp(PostgresTest):
         found = self.ask("/pg/query", {"text": "dog", "filter": {"n": {"$gt": 0}}})
         self.assertEqual([hit["id"] for hit in found["results"]], ["a"])
         self.assertIsNone(found["stats"]["rows"])
+        self.assertEqual(self.ask("/pg/documents", {"filter": {"n": {"$gt": 0}}}, "DELETE"), {"index": "pg", "removed": 1})
+        self.assertEqual([hit["id"] for hit in self.ask("/pg/query", {"text": "dog"})["results"]], ["b"])
 
 
 class Refusals(PostgresTest):

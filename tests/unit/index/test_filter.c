@@ -24,17 +24,21 @@ static const char *const metadata[] = {
     ['g'] = "{\"year\":9007199254740993,\"nested\":{\"deep\":{\"er\":[1,2,3]}}}",
 };
 
-static int make(void **state) {
-    const struct el_vector_facts facts = {.dim = 1, .metric = EL_METRIC_IP};
-    suite_make_root(state);
-    assert_int_equal(suite.store->create(suite_folder, suite.url, &facts), 0);
-    docs = suite_open(true);
+static void put_all(void) {
     for (size_t i = 'a'; i < EL_COUNT(metadata); i++) {
         const struct el_text text = {"word", 4};
         const struct el_index_document document = {
             .id = (char[]){(char)i, '\0'}, .chunks = 1, .metadata = metadata[i], .texts = &text};
         if (el_index_put(docs, &document, 1, (float[]){(float)-i}) < 0) fail_msg("%s", el_error_detail());
     }
+}
+
+static int make(void **state) {
+    const struct el_vector_facts facts = {.dim = 1, .metric = EL_METRIC_IP};
+    suite_make_root(state);
+    assert_int_equal(suite.store->create(suite_folder, suite.url, &facts), 0);
+    docs = suite_open(true);
+    put_all();
     return 0;
 }
 
@@ -235,6 +239,62 @@ static void one_filter_after_the_other(void **state) {
     expect("{\"lang\":\"en\"}", "a");
 }
 
+// ---- removing ----
+
+// Removes what passes from all documents, of which `left` stay.
+static void expect_removed(const char *filter, const char *left) {
+    int64_t removed = -1;
+    if (el_index_remove_passing(docs, filter, &removed) < 0) fail_msg("%s: %s", filter, el_error_detail());
+    assert_int_equal(removed, strlen("abcdefg") - strlen(left));
+    expect("{}", left);
+    assert_int_equal(el_index_verify(docs), 0);
+    put_all();
+}
+
+static void what_passes_is_removed(void **state) {
+    (void)state;
+    expect_removed("{\"lang\":\"en\"}", "bcdefg");
+    expect_removed("{\"year\":{\"$gte\":2020}}", "cef");
+    expect_removed("{\"$or\":[{\"author.name\":\"Bo\"},{\"tag\":\"x\"}]}", "bdefg");
+    expect_removed("{\"lang\":{\"$exists\":false}}", "abc"); // those without metadata too
+    expect_removed("{\"lang\":\"xx\"}", "abcdefg");
+    expect_removed("{\"lang\":{\"$in\":[]}}", "abcdefg");
+    assert_int_equal(el_index_compact(docs), 0);
+    expect("{}", "abcdefg");
+}
+
+static void what_is_removed_is_no_sql(void **state) {
+    (void)state;
+    expect_removed("{\"x y\":\"' OR 1=1 --\"}", "abcefg");
+    expect_removed("{\"lang\":\"' OR 1=1 --\"}", "abcdefg");
+    expect_removed("{\"lang\":\"en'; DELETE FROM documents; --\"}", "abcdefg");
+    expect_removed("{\"x') OR 1=1 --\":1}", "abcdefg");
+    expect_removed("{\"lang?1\":\"en\"}", "abcdefg");
+    expect_removed("{\"lang\":\"$1\"}", "abcdefg");
+}
+
+static void refuse_removal(struct el_index *index, const char *filter, const char *says) {
+    int64_t removed = -1;
+    assert_int_equal(el_index_remove_passing(index, filter, &removed), EL_EINVAL);
+    if (!strstr(el_error_detail(), says)) fail_msg("%s: %s, not %s", filter, el_error_detail(), says);
+    assert_int_equal(removed, -1);
+    expect("{}", "abcdefg");
+}
+
+static void removals_that_are_refused(void **state) {
+    (void)state;
+    static const char *const empty[] = {"{}", "{\"$and\":[{}]}", "{\"$or\":[{\"lang\":\"en\"},{}]}",
+                                        "{\"$not\":{}}", "{\"lang\":\"en\",\"$not\":{\"$not\":{}}}"};
+    for (size_t i = 0; i < EL_COUNT(empty); i++)
+        refuse_removal(docs, empty[i], "an empty filter passes every document");
+    refuse_removal(docs, "", "can't be read");
+    refuse_removal(docs, "[]", "a filter takes a JSON object");
+    refuse_removal(docs, "{\"year\":{\"$gtt\":1}}", "\"year\" has the operator \"$gtt\"");
+    struct el_index *reader = suite_open(false);
+    refuse_removal(reader, "{\"lang\":\"en\"}", "opened for reading");
+    el_index_close(reader);
+}
+
 int main(void) {
     if (!suite_begin()) return SUITE_SKIPPED;
     const struct CMUnitTest tests[] = {
@@ -246,6 +306,9 @@ int main(void) {
         cmocka_unit_test(refusals),
         cmocka_unit_test(limits),
         cmocka_unit_test(one_filter_after_the_other),
+        cmocka_unit_test(what_passes_is_removed),
+        cmocka_unit_test(what_is_removed_is_no_sql),
+        cmocka_unit_test(removals_that_are_refused),
     };
     return cmocka_run_group_tests(tests, make, done);
 }
