@@ -91,9 +91,11 @@ static int measure_turn(struct bench *bench, const struct request_set *set, size
 }
 
 static int measure_set(struct bench *bench, const struct request_set *set, size_t each) {
+    bench->calls = 0;
     EL_TRY(measure_turn(bench, set, each, 0)); // warms up; not counted
+    bench->wrong = 0;
     const uint64_t began = el_now_ns();
-    for (bench->calls = 0; bench->calls + TURN <= MOST_CALLS; bench->calls += TURN) {
+    for (; bench->calls + TURN <= MOST_CALLS; bench->calls += TURN) {
         if ((double)(el_now_ns() - began) * 1e-9 >= bench->seconds) break;
         EL_TRY(measure_turn(bench, set, each, bench->calls));
     }

@@ -3,6 +3,7 @@
 #include "served.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -54,7 +55,7 @@ int served_start(const struct served_options *options, struct served *ret_served
     int out[2];
     char binary[4096], line[256] = "";
     EL_TRY(find_binary(binary, sizeof binary));
-    if (pipe(out) < 0) return el_fail(EL_EIO, "no pipe");
+    if (pipe2(out, O_CLOEXEC) < 0) return el_fail(EL_EIO, "no pipe: %s", strerror(errno));
     const pid_t pid = fork();
     if (pid == 0) run_server(binary, options, out[1]);
     close(out[1]);
@@ -167,8 +168,9 @@ static int fill_set(struct el_embedder *embedder, const struct el_text *texts, s
     return 0;
 }
 
-int requests_make(struct el_embedder *embedder, const struct el_text *texts, size_t count, size_t each,
-                  struct request_set *ret_set) {
+// Requests of `each` of the texts; computes the vectors. What is left over of `texts` stays out.
+static int make_requests(struct el_embedder *embedder, const struct el_text *texts, size_t count, size_t each,
+                         struct request_set *ret_set) {
     const size_t dim = (size_t)el_embedder_dim(embedder);
     struct request_set set = {.count = count / each};
     el_auto_free float *vectors = NULL;
@@ -197,8 +199,8 @@ const char *const request_size_names[REQUEST_SIZES] = {"one_short", "one_long", 
 
 int requests_of_size(struct el_embedder *embedder, const struct sts *sts, enum request_size size,
                      struct request_set *ret_set) {
-    if (size == ONE_LONG) return requests_make(embedder, sts->long_text, STS_LONG, 1, ret_set);
-    return requests_make(embedder, sts->sentence, STS_SENTENCES, size == ONE_SHORT ? 1 : 8, ret_set);
+    if (size == ONE_LONG) return make_requests(embedder, sts->long_text, STS_LONG, 1, ret_set);
+    return make_requests(embedder, sts->sentence, STS_SENTENCES, size == ONE_SHORT ? 1 : 8, ret_set);
 }
 
 // ---- figures ----

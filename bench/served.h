@@ -44,19 +44,15 @@ struct request_set {
     struct el_str *bytes, *answers; // [count], own the bytes
 };
 
-// Requests of `each` of the texts; computes the vectors. What is left over of `texts` stays out. EL_ENOMEM.
-int requests_make(struct el_embedder *embedder, const struct el_text *texts, size_t count, size_t each,
-                  struct request_set *ret_set);
-void requests_done(struct request_set *set);
-
 // One short text, one of about 170 tokens, eight short ones.
 enum request_size { ONE_SHORT, ONE_LONG, EIGHT_SHORT, REQUEST_SIZES };
 extern const char *const request_size_names[REQUEST_SIZES]; // as they stand in results
 
 struct sts;
-// The set of a size from sts-test.csv.
+// The set of a size from sts-test.csv, as many requests as its texts give; computes the vectors. EL_ENOMEM.
 int requests_of_size(struct el_embedder *embedder, const struct sts *sts, enum request_size size,
                      struct request_set *ret_set);
+void requests_done(struct request_set *set);
 
 // The median; sorts `values`.
 double median(double *values, size_t count);

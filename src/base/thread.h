@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A team of threads that share one loop, and the clock.
+// A team of threads that share one loop, the clock, and waiting by it.
 #ifndef EL_BASE_THREAD_H
 #define EL_BASE_THREAD_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,11 @@ void el_thread_name(const char *name);
 // for shorter turns than what runs gets it at once when it wakes, and no larger share of it. Linux from 6.12
 // on heeds that; elsewhere, and on failure, nothing changes.
 void el_thread_slice(uint64_t ns);
+
+// A condition whose waits end by the clock of el_now_ns.
+void el_cond_init(pthread_cond_t *cond);
+// As pthread_cond_wait, but not beyond `until_ns` of el_now_ns. False when the time is over.
+bool el_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns);
 
 struct el_team;
 

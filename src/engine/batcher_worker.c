@@ -30,11 +30,9 @@ static uint64_t due_ns(const struct el_batcher *batcher, const struct el_batcher
 // Until woken, or until `due` (0: no limit).
 static void wait(struct el_batcher_worker *worker, uint64_t due) {
     struct el_batcher *batcher = worker->batcher;
-    const struct timespec until = {.tv_sec = (time_t)(due / 1000000000u),
-                                   .tv_nsec = (long)(due % 1000000000u)};
     worker->idle = worker->rank < worker->group->active;
     if (due)
-        pthread_cond_timedwait(&worker->wake, &batcher->lock, &until);
+        el_cond_wait_until(&worker->wake, &batcher->lock, due);
     else
         pthread_cond_wait(&worker->wake, &batcher->lock);
     worker->idle = false;
@@ -202,11 +200,7 @@ int el_batcher_worker_start(struct el_batcher *batcher, int group, int rank) {
     worker->compute = (struct el_compute){
         .options = &batcher->options, .self = {.group = group, .index = index}, .counts = &batcher->ladder};
     el_arena_init(&worker->compute.scratch);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&worker->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    el_cond_init(&worker->wake);
     int error = pthread_create(&worker->thread, NULL, worker_main, worker);
     if (error) {
         pthread_cond_destroy(&worker->wake);

@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -31,11 +30,9 @@ static uint64_t count_requests(const struct el_tuner *tuner, bool *ret_working) 
 
 // True when it is time to end.
 static bool rest(struct el_tuner *tuner, int seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += seconds;
+    const uint64_t until = el_now_ns() + (uint64_t)seconds * 1000000000u;
     pthread_mutex_lock(&tuner->lock);
-    while (!tuner->stop && pthread_cond_timedwait(&tuner->stopped, &tuner->lock, &until) == 0)
+    while (!tuner->stop && el_cond_wait_until(&tuner->stopped, &tuner->lock, until))
         continue;
     const bool stop = tuner->stop;
     pthread_mutex_unlock(&tuner->lock);
@@ -96,11 +93,7 @@ static void *tuner_main(void *argument) {
 
 void el_tuner_start(struct el_tuner *tuner, struct el_roster *roster) {
     *tuner = (struct el_tuner){.roster = roster, .lock = PTHREAD_MUTEX_INITIALIZER};
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&tuner->stopped, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    el_cond_init(&tuner->stopped);
     const int error = pthread_create(&tuner->thread, NULL, tuner_main, tuner);
     tuner->started = error == 0;
     if (error) el_warn("batches are not tuned, for their thread does not start: %s", strerror(error));

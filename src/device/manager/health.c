@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the devices are: asked of all at once, as JSON, and watched.
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -138,9 +136,8 @@ static void look(struct el_manager *manager) {
 
 // False when the watch ends.
 static bool sleep_until(struct el_watch *watch, uint64_t until) {
-    const struct timespec time = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
     pthread_mutex_lock(&watch->lock);
-    while (!watch->stops && pthread_cond_timedwait(&watch->stopped, &watch->lock, &time) != ETIMEDOUT) {
+    while (!watch->stops && el_cond_wait_until(&watch->stopped, &watch->lock, until)) {
     }
     const bool goes_on = !watch->stops;
     pthread_mutex_unlock(&watch->lock);
@@ -159,16 +156,12 @@ static void *watch_thread(void *context) {
 
 int el_manager_watch(struct el_manager *manager, int interval_ms, el_health_look_fn *looked, void *context) {
     struct el_watch *watch = &manager->watch;
-    pthread_condattr_t monotonic;
     if (watch->runs || interval_ms < 0) return el_fail(EL_EINVAL, "the devices are watched already");
     *watch = (struct el_watch){.interval_ms = interval_ms ? interval_ms : EL_HEALTH_INTERVAL_MS,
                                .looked = looked,
                                .context = context};
     pthread_mutex_init(&watch->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->stopped, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    el_cond_init(&watch->stopped);
     el_manager_health_check(manager, 0, &watch->health);
     looked(context, &watch->health);
     watch->runs = pthread_create(&watch->thread, NULL, watch_thread, manager) == 0;

@@ -3,11 +3,9 @@
 #include "device/manager/probe.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -139,7 +137,6 @@ static void *probe_thread(void *context) {
 
 int el_probe_open(struct el_device *device, struct el_nvml *nvml, int gpu, struct el_probe **ret_probe) {
     struct el_probe *probe = NULL;
-    pthread_condattr_t monotonic;
     assert(el_kernels[EL_KERNEL_canary].lanes == LANES);
     EL_TRY(el_zalloc(1, sizeof *probe, &probe));
     probe->device = el_device_ref(device);
@@ -147,10 +144,7 @@ int el_probe_open(struct el_device *device, struct el_nvml *nvml, int gpu, struc
     probe->gpu = gpu;
     probe->seed = (uint32_t)el_now_ns();
     pthread_mutex_init(&probe->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&probe->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    el_cond_init(&probe->changed);
     if (pthread_create(&probe->thread, NULL, probe_thread, probe) != 0) {
         free_probe(probe);
         return el_fail(EL_ENOMEM, "no memory for the thread that probes %s", device->id);
@@ -159,19 +153,13 @@ int el_probe_open(struct el_device *device, struct el_nvml *nvml, int gpu, struc
     return 0;
 }
 
-// With the lock held. False when the time is over.
-static bool wait_until(struct el_probe *probe, uint64_t until_ns) {
-    const struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
-    return pthread_cond_timedwait(&probe->changed, &probe->lock, &until) != ETIMEDOUT;
-}
-
 bool el_probe_close(struct el_probe *probe, int timeout_ms) {
     if (!probe) return true;
     const uint64_t until = el_now_ns() + (uint64_t)timeout_ms * 1000000u;
     pthread_mutex_lock(&probe->lock);
     probe->stops = true;
     pthread_cond_broadcast(&probe->changed);
-    while (!probe->has_stopped && wait_until(probe, until)) {
+    while (!probe->has_stopped && el_cond_wait_until(&probe->changed, &probe->lock, until)) {
     }
     const bool has_stopped = probe->has_stopped;
     probe->is_left = !has_stopped;
@@ -201,7 +189,7 @@ uint64_t el_probe_answer(struct el_probe *probe, uint64_t number, uint64_t until
     struct el_device_health health = {0};
     uint64_t waiting = 0;
     pthread_mutex_lock(&probe->lock);
-    while (probe->ended < number && wait_until(probe, until_ns)) {
+    while (probe->ended < number && el_cond_wait_until(&probe->changed, &probe->lock, until_ns)) {
     }
     if (probe->ended >= number) {
         health = probe->last;

@@ -97,11 +97,25 @@ static void a_thread_asks_for_short_turns(void **state) {
     assert_int_equal(slice(), usual);
 }
 
+static void a_wait_ends_by_the_clock(void **state) {
+    (void)state;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t cond;
+    el_cond_init(&cond);
+    pthread_mutex_lock(&lock);
+    const uint64_t until = el_now_ns() + 20000000;
+    while (el_cond_wait_until(&cond, &lock, until)) {
+    }
+    assert_true(el_now_ns() >= until);
+    pthread_mutex_unlock(&lock);
+    pthread_cond_destroy(&cond);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_runs_once),          cmocka_unit_test(helpers_wake_after_sleep),
         cmocka_unit_test(no_team_runs_on_the_caller),    cmocka_unit_test(a_team_of_none_is_refused),
-        cmocka_unit_test(a_thread_asks_for_short_turns),
+        cmocka_unit_test(a_thread_asks_for_short_turns), cmocka_unit_test(a_wait_ends_by_the_clock),
     };
     return cmocka_run_group_tests_name("thread", tests, NULL, NULL);
 }
