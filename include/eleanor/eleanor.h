@@ -40,7 +40,11 @@ struct el_embedder_options {
     // from a worker's thread, or from within el_embedder_open; may be NULL.
     void (*notice)(void *context, const char *text);
     void *notice_context;
-    int threads;           // 0: every processor this process may use
+    int threads; // 0: every processor this process may use
+    // A device that was lost for good, or had no room, is tried again: after so many ms (0: 5,000; negative:
+    // never), each time after twice as many, up to the longest (0: 300,000); when it was well so many times
+    // in a row (0: 3), it gets the model and its share of the work again.
+    int rejoin_ms, rejoin_longest_ms, rejoin_probes;
     bool pin;              // pin threads to processors
     int batch_tokens;      // tokens of one packed batch; 0: what `tuned` knows, else a default by the device
     int batch_texts;       // most texts of one packed batch; 0: as many as batch_tokens holds

@@ -59,11 +59,11 @@ static int init_target(struct el_replica *replica) {
 }
 
 // Opens the device and loads the model there.
-static int enter_device(struct el_replica *replica) {
+static int enter_device(struct el_replica *replica, int threads) {
     const struct el_replica_options *options = &replica->options;
     int status = el_manager_acquire(options->manager, replica->name, &replica->device);
     if (status == 0) status = init_target(replica);
-    if (status == 0) status = options->load(options->context, &replica->target, &replica->model);
+    if (status == 0) status = options->load(options->context, &replica->target, threads, &replica->model);
     if (status < 0) leave_device(replica);
     return status;
 }
@@ -96,7 +96,7 @@ static int reopen(struct el_replica *replica) {
     int status = el_fail(EL_ELOST, "%s was lost more than %d times within ten minutes", replica->name,
                          MOST_REOPENINGS);
     while (status < 0 && may_reopen(replica))
-        status = enter_device(replica);
+        status = enter_device(replica, replica->options.threads);
     return status;
 }
 
@@ -130,6 +130,13 @@ int el_replica_reopen(struct el_replica *replica) {
     begin_alone(replica);
     note_loss(replica);
     int status = reopen(replica);
+    end_alone(replica);
+    return status;
+}
+
+int el_replica_rejoin(struct el_replica *replica) {
+    begin_alone(replica);
+    int status = enter_device(replica, 1);
     end_alone(replica);
     return status;
 }
@@ -198,7 +205,7 @@ static int init(struct el_replica *replica) {
     EL_TRY(el_strdup(replica->options.device, &replica->name));
     EL_TRY(el_zalloc(workers, sizeof *replica->tracks, &replica->tracks));
     EL_TRY(el_zalloc(workers, sizeof *replica->execs, &replica->execs));
-    int status = enter_device(replica);
+    int status = enter_device(replica, replica->options.threads);
     return status == EL_ELOST ? el_replica_reopen(replica) : status;
 }
 

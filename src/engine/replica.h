@@ -18,8 +18,9 @@ struct el_replica_options {
     enum el_precision precision;
     bool any_precision; // a device that lacks the precision gets auto instead of EL_EUNSUPPORTED
     int workers;        // threads that may call el_replica_run at once
+    int threads;        // that loading may take
     // Loads the model for a target and unloads it.
-    int (*load)(void *context, const struct el_target *target, void **ret_model);
+    int (*load)(void *context, const struct el_target *target, int threads, void **ret_model);
     void (*unload)(void *model);
     void *context;
 };
@@ -42,6 +43,10 @@ int el_replica_run(struct el_replica *replica, int worker, struct el_team *team,
 // call answers EL_ELOST from now on.
 int el_replica_reopen(struct el_replica *replica);
 
+// For one that el_replica_reopen has given up: tries it once more, however often it was opened again, and
+// loads with one thread, so that those who compute meanwhile are not held up. Codes as el_replica_reopen.
+int el_replica_rejoin(struct el_replica *replica);
+
 // Gives back what temporaries of all workers keep, and what the device's pool does, when all calls have left.
 void el_replica_trim(struct el_replica *replica);
 
@@ -53,9 +58,8 @@ struct el_replica_state {
     const char *ops;
     enum el_precision precision;
     bool on_host;
-    bool open;           // the model is there
-    uint64_t reopenings; // since it was opened
-    char loss[192];      // what the device answered when it was lost last; "" where it never was
+    bool open;      // the model is there
+    char loss[192]; // what the device answered when it was lost last; "" where it never was
 };
 void el_replica_state(struct el_replica *replica, struct el_replica_state *ret_state);
 

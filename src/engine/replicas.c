@@ -1,33 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replicas on all devices, and what happens when one of them is lost.
-#include "engine/replicas.h"
+#include "engine/replicas_parts.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "device/manager/manager.h"
 
-enum { MOST = EL_MANAGER_DEVICES + 1 };
-_Static_assert((int)MOST <= (int)EL_BATCH_GROUPS, "a group for each device and the reserve");
-
-struct el_replicas {
-    struct el_replicas_options options;
-    int count; // with the reserve
-    struct el_batch_group groups[MOST];
-    const char *devices[MOST];                   // the manager's
-    _Atomic(struct el_replica *) replicas[MOST]; // NULL: not opened
-    bool has_reserve;                            // the last of them
-    atomic_bool reserve_works;                   // since no other is left
-    pthread_mutex_t lock;                        // one at a time gives up a device
-};
+_Static_assert((int)EL_MOST_REPLICAS <= (int)EL_BATCH_GROUPS, "a group for each device and the reserve");
+_Static_assert((int)EL_MOST_REPLICAS <= (int)EL_REJOIN_MEMBERS, "each may be given up");
 
 // ---- groups ----
 
-static bool is_host(const struct el_replicas *replicas, int device) {
+bool el_replicas_is_host(const struct el_replicas *replicas, int device) {
     return el_streq(el_manager_candidate(replicas->options.manager, device)->kind, "cpu");
 }
 
@@ -44,11 +30,12 @@ static void make_groups(struct el_replicas *replicas) {
     const int devices = el_manager_count(options->manager);
     int parts = 0, part = 0;
     for (int i = 0; i < devices; i++)
-        parts += is_host(replicas, i);
+        parts += el_replicas_is_host(replicas, i);
     for (int i = 0; i < devices; i++) {
         replicas->devices[i] = el_manager_candidate(options->manager, i)->id;
-        replicas->groups[i] = is_host(replicas, i) ? host_group(options->threads, part++, parts)
-                                                   : (struct el_batch_group){.workers = options->streams};
+        replicas->groups[i] = el_replicas_is_host(replicas, i)
+                                  ? host_group(options->threads, part++, parts)
+                                  : (struct el_batch_group){.workers = options->streams};
     }
     replicas->count = devices;
     if (parts > 0) return;
@@ -73,7 +60,7 @@ static int count_workers(const struct el_replicas *replicas) {
     return workers;
 }
 
-static int open_replica(struct el_replicas *replicas, int i) {
+int el_replicas_open_one(struct el_replicas *replicas, int i, int threads) {
     const struct el_replicas_options *options = &replicas->options;
     struct el_replica *replica = NULL;
     const struct el_replica_options one = {
@@ -82,6 +69,7 @@ static int open_replica(struct el_replicas *replicas, int i) {
         .precision = options->precision,
         .any_precision = i > 0,
         .workers = count_workers(replicas) + 1, // and el_replicas_run_beside
+        .threads = threads,
         .load = options->load,
         .unload = options->unload,
         .context = options->context,
@@ -89,6 +77,10 @@ static int open_replica(struct el_replicas *replicas, int i) {
     EL_TRY(el_replica_open(&one, &replica));
     atomic_store(&replicas->replicas[i], replica);
     return 0;
+}
+
+static int open_replica(struct el_replicas *replicas, int i) {
+    return el_replicas_open_one(replicas, i, replicas->options.threads);
 }
 
 static bool is_open(struct el_replicas *replicas, int i) {
@@ -115,7 +107,7 @@ static void list_open(struct el_replicas *replicas, char *text, size_t size) {
                 (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", replicas->devices[i]);
 }
 
-static void tell(const struct el_replicas *replicas, const char *text) {
+void el_replicas_tell(const struct el_replicas *replicas, const char *text) {
     if (replicas->options.notice) replicas->options.notice(replicas->options.context, text);
 }
 
@@ -128,19 +120,29 @@ static int call_reserve(struct el_replicas *replicas) {
     return 0;
 }
 
+// "; it is tried again in 5 s", where it is.
+static void schedule(struct el_replicas *replicas, int i, char *text, size_t size) {
+    text[0] = '\0';
+    atomic_store(&replicas->given_up[i], true);
+    if (!replicas->rejoin) return;
+    const uint64_t ns = el_rejoin_out(replicas->rejoin, i);
+    snprintf(text, size, "; it is tried again in %.3g s", (double)ns * 1e-9);
+}
+
 // Replica i is given up: `what` happened to its device. The last to go calls the reserve. Locked.
 static void give_up(struct el_replicas *replicas, int i, const char *what, const char *why, bool is_last) {
-    char others[256], text[1024];
+    char others[256], again[64], text[1024];
     const int status = is_last ? call_reserve(replicas) : 0;
+    schedule(replicas, i, again, sizeof again);
     list_open(replicas, others, sizeof others);
     if (others[0])
-        snprintf(text, sizeof text, "%s %s (%s); %s %s", replicas->devices[i], what, why,
-                 is_last ? "the model was loaded on" : "its work goes to", others);
+        snprintf(text, sizeof text, "%s %s (%s); %s %s%s", replicas->devices[i], what, why,
+                 is_last ? "the model was loaded on" : "its work goes to", others, again);
     else
-        snprintf(text, sizeof text, "%s %s (%s)%s%s%s", replicas->devices[i], what, why,
+        snprintf(text, sizeof text, "%s %s (%s)%s%s%s%s", replicas->devices[i], what, why,
                  is_last ? ", and no other device is left" : "", status < 0 ? ": " : "",
-                 status < 0 ? el_error_detail() : "");
-    tell(replicas, text);
+                 status < 0 ? el_error_detail() : "", again);
+    el_replicas_tell(replicas, text);
 }
 
 void el_replicas_recover(struct el_replicas *replicas, int i) {
@@ -156,7 +158,7 @@ void el_replicas_recover(struct el_replicas *replicas, int i) {
     }
     snprintf(text, sizeof text, "%s was lost (%s); the model was loaded again on it (%s)",
              replicas->devices[i], state.loss, state.facts.name);
-    tell(replicas, text);
+    el_replicas_tell(replicas, text);
 }
 
 // ---- short memory ----
@@ -179,8 +181,9 @@ static int run_elsewhere(struct el_replicas *replicas, const struct el_batch_wor
                          el_replica_fn *fn, void *context) {
     for (int i = 0; i < replicas->count; i++) {
         if (i == worker->group) continue;
-        if (replicas->has_reserve && i == replicas->count - 1) EL_TRY(open_reserve(replicas));
-        if (!replicas->replicas[i]) continue;
+        const bool is_reserve = replicas->has_reserve && i == replicas->count - 1;
+        if (is_reserve) EL_TRY(open_reserve(replicas));
+        if (!is_reserve && !is_open(replicas, i)) continue; // it may be loading
         const int status = el_replica_run(replicas->replicas[i], worker->index, NULL, fn, context);
         if (status != EL_ENOMEM && status != EL_ELOST) return status;
     }
@@ -224,7 +227,7 @@ static int open_first(struct el_replicas *replicas, int i) {
         char text[768];
         snprintf(text, sizeof text, "%s has no room for the model (%s); %s is tried", replicas->devices[i],
                  el_error_detail(), other);
-        tell(replicas, text);
+        el_replicas_tell(replicas, text);
         replicas->devices[i] = other;
         status = open_replica(replicas, i);
     }
@@ -239,7 +242,7 @@ static int open_all(struct el_replicas *replicas) {
         int status = open_first(replicas, i);
         if (status == 0) continue;
         const bool goes_on = status == EL_ELOST || (status == EL_ENOMEM && report->is_auto);
-        if (!goes_on || is_host(replicas, i)) return status;
+        if (!goes_on || el_replicas_is_host(replicas, i)) return status;
         snprintf(why, sizeof why, "%s", el_error_detail());
         give_up(replicas, i, status == EL_ELOST ? "was lost" : "has no room for the model", why,
                 i == devices - 1 && !any_is_open(replicas));
@@ -264,6 +267,7 @@ int el_replicas_open(const struct el_replicas_options *options, struct el_replic
 
 void el_replicas_close(struct el_replicas *replicas) {
     if (!replicas) return;
+    el_rejoin_close(replicas->rejoin);
     for (int i = 0; i < replicas->count; i++)
         el_replica_close(replicas->replicas[i]);
     pthread_mutex_destroy(&replicas->lock);

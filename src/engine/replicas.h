@@ -5,6 +5,7 @@
 #define EL_ENGINE_REPLICAS_H
 
 #include "engine/batcher.h"
+#include "engine/rejoin.h"
 #include "engine/replica.h"
 
 struct el_replicas;
@@ -15,9 +16,10 @@ struct el_replicas_options {
     int threads;                 // of the processor; where it is split into devices, they share them
     int streams;                 // batches in flight on a GPU
     // As in el_replica_options; several replicas may load at once.
-    int (*load)(void *context, const struct el_target *target, void **ret_model);
+    int (*load)(void *context, const struct el_target *target, int threads, void **ret_model);
     void (*unload)(void *model);
-    // Told in a sentence of each device that is lost, from a worker's thread; may be NULL. Must not block.
+    // Told in a sentence of each device that is lost or taken back, from a worker's thread or the one that
+    // takes back; may be NULL. Must not block.
     void (*notice)(void *context, const char *text);
     void *context;
 };
@@ -39,6 +41,18 @@ int el_replicas_run_beside(struct el_replicas *replicas, int i, el_replica_fn *f
 // Replica i has lost its device: opens it again, or gives it up; the last one hands over to the reserve.
 // The caller says to the batcher who works after it.
 void el_replicas_recover(struct el_replicas *replicas, int i);
+
+// Starts a thread that tries devices that were given up, in the distances and as often as `options` says (of
+// which it takes first_ns, longest_ns and probes): a device that is well gets the model again, and `rejoined`
+// is called from the thread, to say to the batcher who works from then on. Once, before anything runs on the
+// replicas. EL_ENOMEM.
+typedef void el_replicas_rejoined_fn(void *context, int i);
+int el_replicas_rejoin_start(struct el_replicas *replicas, const struct el_rejoin_options *options,
+                             el_replicas_rejoined_fn *rejoined);
+// Before the batcher is closed, for `rejoined` may speak to it. Waits for what is under way.
+void el_replicas_rejoin_stop(struct el_replicas *replicas);
+// How it stands with replica i. Never waits for work.
+void el_replicas_rejoin_state(struct el_replicas *replicas, int i, struct el_rejoin_state *ret_state);
 
 // As el_replica_trim.
 void el_replicas_trim(struct el_replicas *replicas, int i);

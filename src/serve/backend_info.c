@@ -96,7 +96,8 @@ int el_backend_info_put_json(const struct el_backend_info *info, struct el_str *
     EL_TRY(put_count(json, "batch_tokens", info->batch_tokens));
     EL_TRY(put_text(json, "batch_source", info->batch_source));
     EL_TRY(put_settings(info, json));
-    EL_TRY(el_str_printf(json, "\"oom_count\": %" PRIu64 ", ", info->oom_count));
+    EL_TRY(el_str_printf(json, "\"oom_count\": %" PRIu64 ", \"rejoins\": %" PRIu64 ", ", info->oom_count,
+                         info->rejoins));
     EL_TRY(put_gpu(info, json));
     return el_str_putc(json, '}');
 }

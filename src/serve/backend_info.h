@@ -18,6 +18,7 @@ struct el_backend_info {
     int64_t batch_tokens;     // of one packed batch; 0: not known
     const char *batch_source; // "set", "tuned", "formula", "default"; NULL: not known
     uint64_t oom_count;       // times that a batch did not fit
+    uint64_t rejoins;         // devices that were given up and taken back
     const char *device_id;    // "cuda:0"
     const struct el_device_facts *device;
     int device_count;                      // of these devices

@@ -8,6 +8,8 @@
 #include "service/tuned.h"
 #include "store/store.h"
 
+enum { MS_PER_S = 1000 };
+
 int el_device_settings_read(const struct el_config *config, struct el_device_settings *ret_settings) {
     if (config->device_preference.count > EL_DEVICE_WISHES || config->device_ids.count > EL_DEVICE_WISHES)
         return el_fail(EL_ETOOBIG, "device_preference and device_ids may have at most %d items",
@@ -71,5 +73,8 @@ void el_embedder_settings(const struct el_config *config, struct el_manager *man
         .batch_wait_us = (int)config->batch_wait_us,
         .queue_tokens = (int)config->max_queue_tokens,
         .queue_ms = (int)config->max_queue_ms,
+        .rejoin_ms = config->rejoin_s > 0 ? (int)config->rejoin_s * MS_PER_S : -1,
+        .rejoin_longest_ms = (int)config->rejoin_longest_s * MS_PER_S,
+        .rejoin_probes = (int)config->rejoin_probes,
     };
 }

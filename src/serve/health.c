@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "serve/backend_info.h"
 #include "serve/exchange.h"
 #include "serve/handlers.h"
@@ -52,6 +53,7 @@ static int put_info(struct el_str *str, const struct el_server *server, const ch
         .batch_tokens = (int64_t)stats->batch_tokens,
         .batch_source = info->batch.source,
         .oom_count = stats->oom_count,
+        .rejoins = stats->rejoins,
         .device_id = info->place.device,
         .device = &info->place.facts,
         .device_count = info->place_count,
@@ -79,6 +81,28 @@ static int put_loaded(struct el_str *str, const struct loaded *loaded) {
                          stats->cache_evictions, stats->cache_entries, stats->cache_bytes);
 }
 
+// Devices that were lost for good, and when they are tried again.
+static int put_given_up(struct el_str *str, const struct el_embedder *embedder) {
+    const uint64_t now = el_now_ns();
+    const char *separator = "";
+    EL_TRY(el_str_puts(str, ",\"given_up\":["));
+    for (int i = 0; i < el_embedder_device_count(embedder); i++) {
+        struct el_embed_device device;
+        el_embedder_device(embedder, i, &device);
+        if (!device.given_up) continue;
+        EL_TRY(el_str_printf(str, "%s{\"device\":\"%s\",\"tries\":%" PRIu64 ",\"next_try_s\":", separator,
+                             device.id, device.tries));
+        EL_TRY(device.next_ns ? el_str_printf(str, "%.1f", (double)(EL_MAX(device.next_ns, now) - now) * 1e-9)
+                              : el_str_puts(str, "null"));
+        EL_TRY(el_str_puts(str, ",\"problem\":"));
+        EL_TRY(device.problem[0] ? el_str_put_json(str, device.problem, strlen(device.problem))
+                                 : el_str_puts(str, "null"));
+        EL_TRY(el_str_putc(str, '}'));
+        separator = ",";
+    }
+    return el_str_putc(str, ']');
+}
+
 static int put_model(struct el_str *str, const struct el_server *server, const struct el_model *model,
                      const struct el_health *health) {
     struct el_embedder *embedder = atomic_load(&model->embedder);
@@ -91,6 +115,7 @@ static int put_model(struct el_str *str, const struct el_server *server, const s
         el_embedder_stats(embedder, &loaded.stats);
         EL_TRY(el_str_putc(str, ','));
         EL_TRY(put_loaded(str, &loaded));
+        EL_TRY(put_given_up(str, embedder));
         EL_TRY(el_str_puts(str, ",\"info\":"));
         EL_TRY(put_info(str, server, model->name, &loaded, health));
     }

@@ -141,6 +141,7 @@ static int put_answers(struct el_str *str, const struct el_metrics *metrics) {
 
 // A loaded model with its figures, read once so that all samples are of one moment.
 struct reading {
+    const struct el_embedder *embedder;
     char *labels; // te_: model="name"
     char *vllm;   // vllm: model_name="name"
     struct el_embed_info info;
@@ -163,6 +164,7 @@ static void readings_done(struct readings *readings) {
 
 static int read_model(const struct el_model *model, struct el_embedder *embedder, struct reading *reading) {
     struct el_str labels = {0}, vllm = {0};
+    reading->embedder = embedder;
     el_embedder_info(embedder, &reading->info);
     el_embedder_stats(embedder, &reading->stats);
     for (int i = 0; i < EL_HIST_COUNT; i++)
@@ -232,6 +234,8 @@ static int put_stats(struct el_str *str, const struct readings *readings) {
          AT(oom_caches_dropped), 1, false},
         {"eleanor_out_of_memory_moved_total", "counter", "Batches that were tried on another device then",
          AT(oom_moved), 1, false},
+        {"eleanor_device_rejoins_total", "counter", "Devices that were given up and taken back", AT(rejoins), 1,
+         false},
         {"eleanor_batch_tokens", "gauge", "Most tokens of one batch now; less while memory is short",
          AT(batch_tokens), 1, false},
         {"eleanor_current_batch_size", "gauge", "Most texts of one batch now; 0: as many as its tokens allow",
@@ -268,9 +272,27 @@ static int put_stats(struct el_str *str, const struct readings *readings) {
     return 0;
 }
 
+// 1 for each device of a model that was given up and is not back yet, 0 for the others.
+static int put_given_up(struct el_str *str, const struct readings *readings) {
+    EL_TRY(el_metrics_put_head(str, "eleanor_device_given_up", "gauge",
+                               "1 while the device is out of use, and tried again from time to time"));
+    for (size_t m = 0; m < readings->count; m++) {
+        const struct el_embedder *embedder = readings->model[m].embedder;
+        for (int i = 0; i < el_embedder_device_count(embedder); i++) {
+            struct el_embed_device device;
+            el_embedder_device(embedder, i, &device);
+            if (!device.in_use && !device.given_up) continue; // the processor in reserve
+            EL_TRY(el_str_printf(str, "eleanor_device_given_up{%s,device=\"%s\"} %d\n",
+                                 readings->model[m].labels, device.id, device.given_up));
+        }
+    }
+    return 0;
+}
+
 static int put_models(struct el_str *str, const struct readings *readings) {
     EL_TRY(put_histograms(str, readings));
     EL_TRY(put_stats(str, readings));
+    EL_TRY(put_given_up(str, readings));
     EL_TRY(el_metrics_put_head(str, "eleanor_model_info", "gauge",
                                "1 for each loaded model; the labels say how it runs"));
     for (size_t m = 0; m < readings->count; m++) {

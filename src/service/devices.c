@@ -102,11 +102,11 @@ static int no_room(const struct el_embedder *embedder, const struct el_target *t
                    needed > left ? "" : " at least, since its memory is in pieces", why);
 }
 
-static int load_model(void *context, const struct el_target *target, void **ret_model) {
+static int load_model(void *context, const struct el_target *target, int threads, void **ret_model) {
     struct el_embedder *embedder = context;
     struct el_bert *bert = NULL;
     struct el_team *team = NULL; // for loading alone
-    EL_TRY(el_team_open(embedder->threads, false, &team));
+    EL_TRY(el_team_open(threads, false, &team));
     int status = el_bert_open(embedder->path, &embedder->bert_config, target, team, &bert);
     el_team_close(team);
     if (status == EL_ENOMEM && !el_device_is_host(target->device)) return no_room(embedder, target);
@@ -120,12 +120,23 @@ static void unload_model(void *model) {
     el_bert_close(model);
 }
 
+// Other devices are in use from now on, whose vectors may have other bits.
+static void use_others(struct el_embedder *embedder) {
+    el_embedder_fit(embedder);
+    el_cache_drop(embedder->cache);
+}
+
 // The batcher's: a device is lost.
 static void recover(void *context, int group) {
     struct el_embedder *embedder = context;
     el_replicas_recover(embedder->replicas, group);
-    el_embedder_fit(embedder);
-    el_cache_drop(embedder->cache); // another device's vectors may have other bits
+    use_others(embedder);
+}
+
+// The replicas': a device was taken back.
+static void rejoined(void *context, int group) {
+    (void)group;
+    use_others(context);
 }
 
 static void relieve(void *context, int group, enum el_relief relief) {
@@ -197,4 +208,18 @@ int el_embedder_batcher_open(struct el_embedder *embedder, const struct el_embed
     EL_TRY(el_batcher_open(&batcher, &embedder->batcher));
     el_embedder_fit(embedder);
     return 0;
+}
+
+enum { REJOIN_MS = 5000, REJOIN_LONGEST_MS = 300000, REJOIN_PROBES = 3 };
+static const uint64_t ns_per_ms = 1000000;
+
+int el_embedder_rejoin_start(struct el_embedder *embedder, const struct el_embedder_options *options) {
+    const int first = options->rejoin_ms, longest = options->rejoin_longest_ms;
+    if (first < 0) return 0;
+    const struct el_rejoin_options rejoin = {
+        .first_ns = (uint64_t)(first ? first : REJOIN_MS) * ns_per_ms,
+        .longest_ns = (uint64_t)(longest ? longest : REJOIN_LONGEST_MS) * ns_per_ms,
+        .probes = options->rejoin_probes ? options->rejoin_probes : REJOIN_PROBES,
+    };
+    return el_replicas_rejoin_start(embedder->replicas, &rejoin, rejoined);
 }

@@ -81,6 +81,7 @@ struct el_embed_stats {
     uint64_t running_tokens;             // computed now
     uint64_t queue_ns, inference_ns;     // sums: waiting (per input), computing (per batch)
     uint64_t oom_count;                  // batches that did not fit
+    uint64_t rejoins;                    // devices that were given up and taken back
     uint64_t oom_halved, oom_trimmed, oom_caches_dropped, oom_moved; // what was done about it
     uint64_t batch_tokens, batch_size; // most of one batch now: tokens, texts (0: any number)
     // Inputs found in the cache, computed, and answered by another's computing; vectors that had to go.
@@ -115,6 +116,21 @@ struct el_embed_info {
     struct el_batch_choice batch; // of the first device
 };
 void el_embedder_info(const struct el_embedder *embedder, struct el_embed_info *ret_info);
+
+// A device of the embedder, used or not.
+struct el_embed_device {
+    char id[32]; // "cuda:1"
+    bool in_use;
+    uint64_t tokens; // computed there
+    // When it was lost for good, or had no room:
+    bool given_up;
+    uint64_t tries;    // to take it back, since then
+    uint64_t next_ns;  // of el_now_ns: when it is tried next; 0: never
+    char problem[192]; // of the last try; "" before the first
+    uint64_t rejoins;  // how often it was taken back since open
+};
+int el_embedder_device_count(const struct el_embedder *embedder);
+void el_embedder_device(const struct el_embedder *embedder, int i, struct el_embed_device *ret_device);
 
 // The number of tokens of `text` with prompt and special tokens, before truncation. EL_ENOMEM.
 int el_embedder_count_tokens(struct el_embedder *embedder, const struct el_text *text, int64_t *ret_tokens);

@@ -50,11 +50,14 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     if (!options) options = &defaults;
     if (options->threads < 0 || options->batch_tokens < 0 || options->batch_wait_us < 0 ||
         options->queue_tokens < 0 || options->streams < 0 || options->batch_texts < 0 ||
-        options->cache_mb < 0 || options->queue_ms < 0)
-        return el_fail(EL_EINVAL, "threads, streams, batch_tokens, batch_texts, batch_wait_us, queue_tokens, "
-                                  "queue_ms and cache_mb must not be negative");
+        options->cache_mb < 0 || options->queue_ms < 0 || options->rejoin_longest_ms < 0 ||
+        options->rejoin_probes < 0)
+        return el_fail(EL_EINVAL,
+                       "threads, streams, batch_tokens, batch_texts, batch_wait_us, queue_tokens, "
+                       "queue_ms, cache_mb, rejoin_longest_ms and rejoin_probes must not be negative");
     EL_TRY(el_zalloc(1, sizeof *embedder, &embedder));
     pthread_mutex_init(&embedder->kept.lock, NULL);
+    pthread_mutex_init(&embedder->fit.lock, NULL);
     embedder->threads = options->threads > 0 ? options->threads : el_cpu_count();
     embedder->streams = options->streams > 0 ? options->streams : STREAMS;
     embedder->queue_tokens = options->queue_tokens;
@@ -69,6 +72,7 @@ int el_embedder_open(const char *path, const struct el_embedder_options *options
     if (status == 0 && options->cache_mb > 0)
         status = el_cache_open((size_t)options->cache_mb << 20, el_embedder_dim(embedder), &embedder->cache);
     if (status == 0) status = el_embedder_batcher_open(embedder, options);
+    if (status == 0) status = el_embedder_rejoin_start(embedder, options);
     if (status < 0) {
         el_embedder_close(embedder);
         return status;
@@ -84,6 +88,7 @@ void el_embedder_drain(struct el_embedder *embedder) {
 
 void el_embedder_close(struct el_embedder *embedder) {
     if (!embedder) return;
+    el_replicas_rejoin_stop(embedder->replicas);
     el_batcher_close(embedder->batcher);
     el_cache_close(embedder->cache);
     el_replicas_close(embedder->replicas);
@@ -93,6 +98,7 @@ void el_embedder_close(struct el_embedder *embedder) {
     el_embedder_fit_close(embedder);
     el_embed_requests_done(embedder);
     pthread_mutex_destroy(&embedder->kept.lock);
+    pthread_mutex_destroy(&embedder->fit.lock);
     el_free(embedder->path);
     el_free(embedder);
 }

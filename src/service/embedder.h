@@ -47,6 +47,7 @@ struct el_embedder {
         _Atomic int64_t tokens;
         atomic_int texts;
         _Atomic(const char *) source;
+        pthread_mutex_t lock; // of the fitting: who comes later knows more
     } fit;
     void (*notice)(void *context, const char *text);
     void *notice_context;
@@ -72,6 +73,8 @@ int el_embedder_find_prompt(const struct el_embedder *embedder, const char *name
 // Opens the devices, with the model on each; then the batcher that has them work.
 int el_embedder_replicas_open(struct el_embedder *embedder, const struct el_embedder_options *options);
 int el_embedder_batcher_open(struct el_embedder *embedder, const struct el_embedder_options *options);
+// From now on devices that were given up are taken back; until the embedder is closed.
+int el_embedder_rejoin_start(struct el_embedder *embedder, const struct el_embedder_options *options);
 
 // Computes a batch on the device of the group, beside the batcher: one caller at a time. EL_ENOMEM, EL_ELOST.
 int el_embedder_run_beside(const struct el_embedder *embedder, int group, const struct el_batch *batch,

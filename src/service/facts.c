@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an embedder tells of itself: sizes, counters, distributions, devices.
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -20,16 +21,49 @@ int el_embedder_count_tokens(struct el_embedder *embedder, const struct el_text 
     return 0;
 }
 
+int el_embedder_device_count(const struct el_embedder *embedder) {
+    const struct el_batch_group *groups;
+    return el_replicas_groups(embedder->replicas, &groups);
+}
+
 // The first replica in use stands for all; without any, the first.
 static int first_open(const struct el_embedder *embedder) {
-    const struct el_batch_group *groups;
-    const int count = el_replicas_groups(embedder->replicas, &groups);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < el_embedder_device_count(embedder); i++) {
         struct el_replica_state state;
         el_replicas_state(embedder->replicas, i, &state);
         if (state.open) return i;
     }
     return 0;
+}
+
+void el_embedder_device(const struct el_embedder *embedder, int i, struct el_embed_device *ret_device) {
+    struct el_replica_state place;
+    struct el_batch_group_stats group;
+    struct el_rejoin_state rejoin;
+    el_replicas_state(embedder->replicas, i, &place);
+    el_batcher_group_stats(embedder->batcher, i, &group);
+    el_replicas_rejoin_state(embedder->replicas, i, &rejoin);
+    *ret_device = (struct el_embed_device){
+        .in_use = place.open,
+        .tokens = group.tokens,
+        .given_up = rejoin.out,
+        .tries = rejoin.tries,
+        .next_ns = rejoin.next_ns,
+        .rejoins = rejoin.rejoins,
+    };
+    memcpy(ret_device->id, place.device, sizeof ret_device->id);
+    memcpy(ret_device->problem, rejoin.problem, sizeof ret_device->problem);
+}
+
+// Of all devices.
+static uint64_t count_rejoins(const struct el_embedder *embedder) {
+    uint64_t rejoins = 0;
+    for (int i = 0; i < el_embedder_device_count(embedder); i++) {
+        struct el_rejoin_state state;
+        el_replicas_rejoin_state(embedder->replicas, i, &state);
+        rejoins += state.rejoins;
+    }
+    return rejoins;
 }
 
 void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats *ret_stats) {
@@ -55,6 +89,7 @@ void el_embedder_stats(const struct el_embedder *embedder, struct el_embed_stats
         .queue_ns = batcher.queue_ns,
         .inference_ns = batcher.compute_ns,
         .oom_count = ladder->out_of_memory,
+        .rejoins = count_rejoins(embedder),
         .oom_halved = ladder->halved,
         .oom_trimmed = ladder->trimmed,
         .oom_caches_dropped = ladder->caches_dropped,
@@ -95,11 +130,9 @@ void el_embedder_histogram(const struct el_embedder *embedder, enum el_embed_his
 }
 
 static void read_places(const struct el_embedder *embedder, struct el_embed_info *info) {
-    const struct el_batch_group *groups;
-    const int count = el_replicas_groups(embedder->replicas, &groups);
     size_t used = 0;
     el_replicas_state(embedder->replicas, first_open(embedder), &info->place);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < el_embedder_device_count(embedder); i++) {
         struct el_replica_state state;
         el_replicas_state(embedder->replicas, i, &state);
         if (!state.open) continue;

@@ -66,7 +66,8 @@ bool el_embedder_fit_read(const struct el_embedder *embedder, int group, struct 
     return true;
 }
 
-void el_embedder_fit(struct el_embedder *embedder) {
+// Locked.
+static void fit(struct el_embedder *embedder) {
     const struct el_batch_group *groups;
     const int count = el_replicas_groups(embedder->replicas, &groups);
     bool first = true;
@@ -85,4 +86,10 @@ void el_embedder_fit(struct el_embedder *embedder) {
         atomic_store(&embedder->fit.texts, choice.texts);
         atomic_store(&embedder->fit.source, choice.source);
     }
+}
+
+void el_embedder_fit(struct el_embedder *embedder) {
+    pthread_mutex_lock(&embedder->fit.lock);
+    fit(embedder);
+    pthread_mutex_unlock(&embedder->fit.lock);
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,12 +106,23 @@ static int submit_all(struct el_embedder *embedder, struct request *requests) {
     return count;
 }
 
-// All texts once.
-static int embed_all(struct el_embedder *embedder) {
+// The file of failures that hold while it says so.
+static char trip_path[] = "/tmp/el-trip-XXXXXX";
+static int trip(const char *text) {
+    FILE *file = fopen(trip_path, "w");
+    RUN_CHECK(file != NULL);
+    RUN_CHECK(fputs(text, file) >= 0);
+    RUN_CHECK(fclose(file) == 0);
+    return 0;
+}
+
+// All texts once; something may happen in the middle of them.
+static int embed_all_while(struct el_embedder *embedder, const char *happening) {
     el_auto_free struct request *requests = NULL;
     RUN_TRY(el_zalloc((size_t)text_count, sizeof *requests, &requests));
     const int count = submit_all(embedder, requests);
     RUN_CHECK(count > 0);
+    if (happening) RUN_CHECK(trip(happening) == 0);
     for (int i = 0; i < count; i++)
         sem_wait(&finished);
     for (int i = 0; i < count; i++) {
@@ -120,6 +132,10 @@ static int embed_all(struct el_embedder *embedder) {
     }
     RUN_CHECK(wrong == 0);
     return 0;
+}
+
+static int embed_all(struct el_embedder *embedder) {
+    return embed_all_while(embedder, NULL);
 }
 
 static const char *devices;
@@ -138,6 +154,54 @@ static int embed_many(void) {
         el_embedder_info(embedder, &info);
     } while (info.place_count > places);
     RUN_CHECK(info.place_count == places);
+    el_embedder_close(embedder);
+    return 0;
+}
+
+// Embeds all texts until device 3 is in use, or not, and where it is until it has computed some of them.
+static int embed_until(struct el_embedder *embedder, bool in_use) {
+    struct el_embed_device before, device;
+    el_embedder_device(embedder, 3, &before);
+    for (device = before; device.in_use != in_use || (in_use && device.tokens == before.tokens);
+         el_embedder_device(embedder, 3, &device)) {
+        const int code = embed_all(embedder);
+        if (code != 0) return code;
+    }
+    RUN_CHECK(device.given_up == !in_use);
+    return 0;
+}
+
+static int noticed;
+static void count_notices(void *context, const char *text) {
+    (void)context;
+    noticed++;
+    if (getenv("EL_VERBOSE")) fprintf(stderr, "    %s\n", text);
+}
+
+// The fourth of eight GPUs goes and comes, twice, each time in the middle of the texts.
+static int embed_while_one_comes_back(void) {
+    const struct el_embedder_options options = {.precision = "fp32",
+                                                .device = eight,
+                                                .threads = 1,
+                                                .streams = 2,
+                                                .batch_tokens = 128,
+                                                .notice = count_notices,
+                                                .rejoin_ms = 10,
+                                                .rejoin_longest_ms = 100};
+    struct el_embedder *embedder = NULL;
+    struct el_embed_device device;
+    alarm(DEADLINE_S);
+    sem_init(&finished, 0, 0);
+    RUN_TRY(el_embedder_open(model, &options, &embedder));
+    for (int round = 0; round < 2; round++) {
+        RUN_CHECK(embed_all_while(embedder, "3 off-the-bus\n") == 0);
+        RUN_CHECK(embed_until(embedder, false) == 0);
+        RUN_CHECK(embed_all_while(embedder, "") == 0);
+        RUN_CHECK(embed_until(embedder, true) == 0);
+    }
+    el_embedder_device(embedder, 3, &device);
+    RUN_CHECK(device.rejoins == 2);
+    RUN_CHECK(noticed == 4); // lost and taken back, each time once
     el_embedder_close(embedder);
     return 0;
 }
@@ -194,12 +258,26 @@ static void all_but_one_are_gone(void **state) {
         1);
 }
 
+static void one_that_comes_back_works_again(void **state) {
+    (void)state;
+    const struct fake_run run = {.machine = "8xa100-nvlink", .trip = trip_path};
+    json_t *report = NULL;
+    const int file = mkstemp(trip_path);
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(run_on_fake(&run, embed_while_one_comes_back, &report), 0);
+    assert_int_equal(run_left(report), 0);
+    json_decref(report);
+    unlink(trip_path);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eight_give_the_bits_of_one),
         cmocka_unit_test(one_that_is_lost_is_opened_again),
         cmocka_unit_test(one_that_is_gone_is_done_without),
         cmocka_unit_test(all_but_one_are_gone),
+        cmocka_unit_test(one_that_comes_back_works_again),
     };
     if (argc > 1) text_count = (int)strtol(argv[1], NULL, 10);
     if (argc > 2) cmocka_set_test_filter(argv[2]);

@@ -2,7 +2,8 @@
 // Torture of devices: on a machine with two GPUs (the fake driver), the N-th allocation, copy, launch or wait
 // of a model that loads and embeds fails, for every N, in every way a GPU fails. The vectors come all the
 // same, and right: from the device opened again, from the other GPU, or from the processor; only memory that
-// is short while loading may end in EL_ENOMEM. Nothing is left behind, nothing hangs.
+// is short while loading may end in EL_ENOMEM. A GPU that was given up is taken back, whatever fails then.
+// Nothing is left behind, nothing hangs.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +23,7 @@
 #include "fake/fake_run.h"
 #include "service/embed.h"
 
-enum { MANY = 3, DEADLINE_S = 120 };
+enum { MANY = 3, DEADLINE_S = 120, REJOIN_RUNS = SKIP > 1 ? 4 : 16 };
 
 static char *model;
 static const struct el_text texts[MANY] = {{"the cat sat on the mat .", 24}, {"a dog", 5}, {"zzz", 3}};
@@ -76,6 +77,49 @@ static int embed_on(const char *devices) {
     }
     el_embedder_close(embedder);
     return status < 0 ? run_exit_code(status) : 0;
+}
+
+// ---- a GPU that comes back ----
+
+static char trip_path[] = "/tmp/el-trip-XXXXXX"; // failures that hold while it says so
+static bool trip(const char *text) {
+    FILE *file = fopen(trip_path, "w");
+    return file && fputs(text, file) >= 0 && fclose(file) == 0;
+}
+
+static bool comes_back(const struct el_embedder *embedder) {
+    struct el_embed_device device;
+    for (int i = 0; i < DEADLINE_S * 1000; i++) { // longer than alarm() allows
+        el_embedder_device(embedder, 0, &device);
+        if (device.in_use) return true;
+        usleep(1000);
+    }
+    return false;
+}
+
+// The only GPU goes; the processor computes, until it comes back.
+static int embed_and_rejoin(void) {
+    const struct el_embedder_options options = {.precision = "fp32",
+                                                .device = "cuda:0",
+                                                .threads = 1,
+                                                .streams = 1,
+                                                .notice = note,
+                                                .rejoin_ms = 1,
+                                                .rejoin_longest_ms = 4};
+    struct el_embedder *embedder = NULL;
+    float got[MANY * TINY_HIDDEN] = {0};
+    const char *const happenings[] = {"", "0 off-the-bus\n", ""};
+    alarm(DEADLINE_S);
+    RUN_CHECK(trip(""));
+    RUN_TRY(el_embedder_open(model, &options, &embedder));
+    for (int i = 0; i < 3; i++) {
+        RUN_CHECK(trip(happenings[i]));
+        RUN_CHECK(i < 2 || comes_back(embedder));
+        RUN_TRY(el_embed(embedder, texts, MANY, got));
+        RUN_CHECK(is_right(got));
+    }
+    el_embedder_close(embedder);
+    return 0;
 }
 
 static int embed_on_two(void) {
@@ -158,12 +202,48 @@ static void waits_that_fail(void **state) {
     torture("sync", "ecc", calls);
 }
 
-int main(void) {
+// One failure at a call anywhere before the GPU goes, while it is taken back and after: it comes back all the
+// same.
+static void torture_rejoin(const char *what, const char *outcome, const char *const *functions) {
+    struct fake_run run = {.machine = "dual-3090-nvlink", .trip = trip_path};
+    json_t *report = NULL;
+    assert_int_equal(run_on_fake(&run, embed_and_rejoin, &report), 0);
+    const long calls = count(report, functions), step = calls / REJOIN_RUNS + 1;
+    json_decref(report);
+    for (long nth = 1; nth <= calls; nth += step) {
+        char fail[64];
+        snprintf(fail, sizeof fail, "0:%s:%ld:%s", what, nth, outcome);
+        run.fail = fail;
+        const int code = run_on_fake(&run, embed_and_rejoin, &report);
+        const long left = run_left(report);
+        json_decref(report);
+        const bool may_refuse = code == -EL_ENOMEM; // while opening
+        if ((code != 0 && !may_refuse) || left > 0)
+            print_error("%s: exit code %d, %ld left\n", fail, code, left);
+        assert_true(code == 0 || may_refuse);
+        assert_int_equal(left, 0);
+    }
+    print_message("%s %s: %ld calls, every %ld. failed\n", what, outcome, calls, step);
+}
+
+static void rejoins_that_fail(void **state) {
+    (void)state;
+    const int file = mkstemp(trip_path);
+    assert_true(file >= 0);
+    close(file);
+    torture_rejoin("alloc", "oom:2", allocations);
+    torture_rejoin("copy", "lost", copies);
+    torture_rejoin("launch", "lost", launches);
+    torture_rejoin("sync", "ecc", syncs);
+    unlink(trip_path);
+}
+
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(allocations_that_fail),
-        cmocka_unit_test(copies_that_fail),
-        cmocka_unit_test(launches_that_fail),
-        cmocka_unit_test(waits_that_fail),
+        cmocka_unit_test(allocations_that_fail), cmocka_unit_test(copies_that_fail),
+        cmocka_unit_test(launches_that_fail),    cmocka_unit_test(waits_that_fail),
+        cmocka_unit_test(rejoins_that_fail),
     };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, prepare, clean);
 }

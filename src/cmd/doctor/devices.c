@@ -142,6 +142,11 @@ static void put_manager(struct el_doctor *doctor, struct el_manager *manager) {
                                   "fallback", report->fallback, "warnings", warnings, "cuda_visible_devices",
                                   report->cuda_visible_devices, "cuda_device_order",
                                   report->cuda_device_order));
+    const struct el_config *config = doctor->config;
+    json_object_set_new(json_object_get(doctor->root, "manager"), "rejoin",
+                        json_pack("{s:I, s:I, s:I}", "first_s", (json_int_t)config->rejoin_s, "longest_s",
+                                  (json_int_t)config->rejoin_longest_s, "probes",
+                                  (json_int_t)config->rejoin_probes));
     if (*report->fallback && el_streq(doctor->config->device, "auto"))
         el_doctor_check(doctor, EL_CHECK_PASS, NULL, "%s", report->fallback);
     else

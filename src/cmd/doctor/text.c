@@ -88,9 +88,16 @@ static void print_candidates(const json_t *root) {
         if (number_of(row, "capability") > 0) printf(", capability %.1f", number_of(row, "capability"));
         printf("%s%s\n", *text_of(row, "name") ? "\n                     " : "", text_of(row, "reason"));
     }
-    if (manager)
-        printf("\nManager\n  mode %s, default device %s, devices in use: %d\n", text_of(manager, "mode"),
-               text_of(manager, "default_device"), (int)number_of(manager, "devices_available"));
+    if (!manager) return;
+    printf("\nManager\n  mode %s, default device %s, devices in use: %d\n", text_of(manager, "mode"),
+           text_of(manager, "default_device"), (int)number_of(manager, "devices_available"));
+    const json_t *rejoin = json_object_get(manager, "rejoin");
+    if (number_of(rejoin, "first_s") > 0)
+        printf("  a device that is lost for good is tried again after %.0f s, then at distances of up to "
+               "%.0f s\n",
+               number_of(rejoin, "first_s"), number_of(rejoin, "longest_s"));
+    else
+        puts("  a device that is lost for good is not tried again (rejoin_s is 0)");
 }
 
 // What NVML read and knows.

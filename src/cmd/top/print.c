@@ -48,10 +48,13 @@ void el_top_print(const struct el_look *look) {
         printf("%s %s on %s, %s, %.0f MB, %.0f texts wait with %.0f tokens", now, model->name, model->device,
                model->precision, model->weight_bytes * 0x1p-20, model->queue_inputs, model->queue_tokens);
         if (model->tokens_per_s >= 0) printf(", %.0f tokens/s", model->tokens_per_s);
+        if (model->rejoins > 0) printf(", %.0f devices came back", model->rejoins);
         putchar('\n');
     }
     for (int i = 0; server->answers && i < server->alert_count; i++)
         printf("%s alert: %s of %s\n", now, server->alerts[i].kind, server->alerts[i].device);
+    for (int i = 0; server->answers && i < server->given_up_count; i++)
+        printf("%s given up: %s, by %s\n", now, server->given_up[i].device, server->given_up[i].model);
     fflush(stdout);
 }
 
@@ -76,14 +79,19 @@ static json_t *server_json(const struct el_top_server *server) {
                       model->queue_inputs, "queue_tokens", model->queue_tokens);
         if (model->tokens_per_s >= 0)
             json_object_set_new(row, "tokens_per_s", json_real(model->tokens_per_s));
+        json_object_set_new(row, "rejoins", json_integer((json_int_t)model->rejoins));
         json_array_append_new(models, row);
     }
     json_t *alerts = json_array();
     for (int i = 0; i < server->alert_count; i++)
         json_array_append_new(alerts, json_pack("{s:s, s:s}", "device", server->alerts[i].device, "kind",
                                                 server->alerts[i].kind));
-    json_t *root = json_pack("{s:s, s:b, s:o, s:o}", "url", server->url, "answers", server->answers, "models",
-                             models, "alerts", alerts);
+    json_t *given_up = json_array();
+    for (int i = 0; i < server->given_up_count; i++)
+        json_array_append_new(given_up, json_pack("{s:s, s:s}", "device", server->given_up[i].device, "model",
+                                                  server->given_up[i].model));
+    json_t *root = json_pack("{s:s, s:b, s:o, s:o, s:o}", "url", server->url, "answers", server->answers,
+                             "models", models, "alerts", alerts, "given_up", given_up);
     if (!server->answers) json_object_set_new(root, "problem", json_string(server->problem));
     return root;
 }

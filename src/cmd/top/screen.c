@@ -86,6 +86,8 @@ static int draw_server(int y, const struct el_top_server *server) {
     }
     for (int i = 0; i < server->alert_count; i++)
         mvprintw(y++, 2, "alert: %s of %s", server->alerts[i].kind, server->alerts[i].device);
+    for (int i = 0; i < server->given_up_count; i++)
+        mvprintw(y++, 2, "given up: %s, by %s", server->given_up[i].device, server->given_up[i].model);
     return y;
 }
 

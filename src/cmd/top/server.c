@@ -48,11 +48,20 @@ static void take_alert(struct el_top_server *server, const char *labels, size_t 
         server->alerts[server->alert_count++] = alert;
 }
 
+static void take_given_up(struct el_top_server *server, const char *labels, size_t length) {
+    struct el_top_given_up given_up;
+    if (server->given_up_count < EL_TOP_ALERTS &&
+        find_label(labels, length, "device", given_up.device, sizeof given_up.device) &&
+        find_label(labels, length, "model", given_up.model, sizeof given_up.model))
+        server->given_up[server->given_up_count++] = given_up;
+}
+
 static void take_sample(struct el_top_server *server, const char *name, const char *labels, size_t length,
                         double value) {
     char text[EL_TOP_NAME];
     if (el_streq(name, "eleanor_requests_running")) server->requests_running = value;
     if (el_streq(name, "eleanor_alert_active") && value > 0) take_alert(server, labels, length);
+    if (el_streq(name, "eleanor_device_given_up") && value > 0) take_given_up(server, labels, length);
     if (!find_label(labels, length, "model", text, sizeof text) &&
         !find_label(labels, length, "model_name", text, sizeof text))
         return;
@@ -61,6 +70,7 @@ static void take_sample(struct el_top_server *server, const char *name, const ch
     if (el_streq(name, "te_queue_size")) model->queue_inputs = value;
     if (el_streq(name, "eleanor_queue_tokens")) model->queue_tokens = value;
     if (el_streq(name, "vllm:prompt_tokens_total")) model->tokens = value;
+    if (el_streq(name, "eleanor_device_rejoins_total")) model->rejoins = value;
     if (el_streq(name, "eleanor_model_weight_bytes")) model->weight_bytes = value;
     if (el_streq(name, "eleanor_model_info")) {
         find_label(labels, length, "device", model->device, sizeof model->device);
@@ -127,7 +137,7 @@ void el_top_server_read(const char *api_key, struct el_top_server *server) {
     char reason[CURL_ERROR_SIZE] = "";
     CURL *curl = curl_easy_init();
     server->answers = false;
-    server->model_count = server->alert_count = 0;
+    server->model_count = server->alert_count = server->given_up_count = 0;
     if (!curl) return;
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
     const CURLcode result = get(curl, server, api_key, &body);

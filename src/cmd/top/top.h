@@ -17,11 +17,17 @@ struct el_top_model {
     char name[EL_TOP_NAME], device[32], precision[16];
     double weight_bytes, queue_inputs, queue_tokens, tokens; // tokens since it was loaded
     double tokens_per_s;                                     // since the look before; negative: not known yet
+    double rejoins;                                          // devices that were given up and taken back
 };
 
 // An alert that the server raises on a device.
 struct el_top_alert {
     char device[32], kind[32]; // "cuda:0", "memory"
+};
+
+// A device that a model has given up.
+struct el_top_given_up {
+    char device[32], model[EL_TOP_NAME];
 };
 
 struct el_top_server {
@@ -32,6 +38,8 @@ struct el_top_server {
     int model_count;
     struct el_top_alert alerts[EL_TOP_ALERTS];
     int alert_count;
+    struct el_top_given_up given_up[EL_TOP_ALERTS];
+    int given_up_count;
     double requests_running;
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "device/manager/device_list.h"
 #include "eleanor/status.h"
 
@@ -196,6 +197,20 @@ int el_manager_acquire(struct el_manager *manager, const char *id, struct el_dev
     if (!device) return el_fail(EL_ELOST, "%s is lost", id);
     *ret_device = device;
     return 0;
+}
+
+int el_manager_probe(struct el_manager *manager, const char *id, int deadline_ms) {
+    struct el_device *device = NULL;
+    struct el_probe *probe = NULL;
+    struct el_device_health health;
+    EL_TRY(el_manager_acquire(manager, id, &device));
+    const int status = el_probe_open(device, NULL, -1, &probe);
+    el_device_close(device); // the probe has a reference of its own
+    EL_TRY(status);
+    const uint64_t number = el_probe_ask(probe);
+    el_probe_answer(probe, number, el_now_ns() + (uint64_t)deadline_ms * 1000000u, &health);
+    el_probe_close(probe, CLOSE_TIMEOUT_MS);
+    return health.healthy ? 0 : el_fail(EL_ELOST, "%s", health.error);
 }
 
 // ---- what there is ----

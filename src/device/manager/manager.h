@@ -74,6 +74,11 @@ const struct el_candidate *el_manager_candidate(const struct el_manager *manager
 // for the caller alone. el_device_close gives it back. EL_ELOST, EL_ENOMEM, and what el_device_open_id says.
 int el_manager_acquire(struct el_manager *manager, const char *id, struct el_device **ret_device);
 
+// How the device of that name is, which is opened again first if it was lost: its memory, a kernel and a copy
+// of its own, whose bits are compared. 0, or why it cannot be used: EL_ELOST, EL_ENOMEM. Returns within
+// deadline_ms and the time of opening it.
+int el_manager_probe(struct el_manager *manager, const char *id, int deadline_ms);
+
 // Closes device i and opens it again, with a new el_device: for one that is lost. Others who
 // hold a reference to the old one keep it, lost as it is, until they close it. EL_ELOST: it is gone, or
 // hangs; there is no device i then, until a later try works. EL_ENOMEM: the same.

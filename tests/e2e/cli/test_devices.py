@@ -135,11 +135,11 @@ class Serve(DeviceTest, ModelTest):
                                    env={**self.env, "EL_BUILD": BUILD, **(env or {})}, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         self.addCleanup(lambda: (process.kill(), process.communicate()))
-        address = process.stdout.readline().decode().strip()
+        process.url = process.stdout.readline().decode().strip()
 
         def ask(path, body=None):
             data = None if body is None else json.dumps(body).encode()
-            with urllib.request.urlopen(address + path, data, timeout=TIMEOUT) as answer:
+            with urllib.request.urlopen(process.url + path, data, timeout=TIMEOUT) as answer:
                 return answer.read().decode()
         return ask, process
 
@@ -224,6 +224,46 @@ class Serve(DeviceTest, ModelTest):
         self.assertIn(b"its work goes to cuda:1", error)
         self.assertIn(b"cuda:1 was lost", error)
         self.assertIn(b"the model was loaded on cpu", error)
+
+    def test_a_gpu_that_comes_back_works_again(self):
+        trip = os.path.join(self.folder, "trip")
+        ask, process = self.serve("rtx4090", "--rejoin-s", "1", "--rejoin-longest-s", "1", "--rejoin-probes", "2",
+                                  "--precision", "fp32", "--cache-mb", "0", env={"EL_FAKE_TRIP": trip})
+        name = os.path.basename(self.model.rstrip("/"))
+        first = ask("/v1/embeddings", {"input": "the cat sat"})
+
+        def embed_until_it_is_on(device):
+            until = time.monotonic() + TIMEOUT
+            while True:
+                answer = ask("/v1/embeddings", {"input": "the cat sat"})
+                model = json.loads(ask("/health"))["models"][0]
+                if model["device"] == device:
+                    return answer, model
+                self.assertLess(time.monotonic(), until, model)
+
+        for text, device in (("0 off-the-bus\n", "cpu:0"), ("", "cuda:0")):
+            with open(trip, "w", encoding="utf-8") as file:
+                file.write(text)
+            answer, model = embed_until_it_is_on(device)
+            metrics = ask("/metrics")
+            lost = device == "cpu:0"
+            self.assertEqual([row["device"] for row in model["given_up"]], ["cuda:0"] if lost else [])
+            self.assertEqual(model["info"]["rejoins"], 0 if lost else 1)
+            self.assertIn(f'eleanor_device_given_up{{model="{name}",device="cuda:0"}} {int(lost)}', metrics)
+            self.assertIn(f'eleanor_device_rejoins_total{{model="{name}"}} {int(not lost)}', metrics)
+            if lost:
+                url = process.url
+                top = json.loads(self.on("rtx4090", "top", "--json", "--count", "1", "--url", url)[0])["server"]
+                self.assertEqual(top["given_up"], [{"device": "cuda:0", "model": name}])
+                self.assertIn("given up: cuda:0", self.on("rtx4090", "top", "--count", "1", "--url", url)[0])
+                self.assertRegex(str(model["given_up"][0]["next_try_s"]), r"^[01]\.[0-9]$")
+        self.assertEqual(ask("/v1/embeddings", {"input": "the cat sat"}), first)
+        self.assertIn("1 devices came back", self.on("rtx4090", "top", "--count", "1", "--url", process.url)[0])
+        process.terminate()
+        _, error = process.communicate(timeout=TIMEOUT)
+        self.assertEqual(process.returncode, 0, error)
+        self.assertEqual(error.count(b"it is tried again in 1 s"), 1, error)
+        self.assertEqual(error.count(b"cuda:0 is well again; the model was loaded on it"), 1, error)
 
     def test_a_text_that_comes_again_is_one_graph(self):
         report = os.path.join(self.folder, "report.json")
