@@ -2,62 +2,23 @@
 // Search by words and by both: what shares words with a question is found in any script, by stems and by
 // names, ranked by BM25, through replacing, removing and compacting and in indexes of earlier versions; what
 // users write is never syntax; lists are fused by rank.
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "suite.h"
 
-#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "index/fuse.h"
-#include "index/index.h"
 #include "index/words.h"
 
-enum { DIM = 2 };
-
-static char root[] = "/tmp/eleanor-text-XXXXXX";
-static char folder[64];
-
-static int make_root(void **state) {
-    (void)state;
-    assert_non_null(mkdtemp(root));
-    snprintf(folder, sizeof folder, "%s/docs", root);
-    return 0;
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return rmdir(root);
-}
-
-static int make_index(void **state) {
-    (void)state;
-    return el_index_create(folder, &(struct el_vector_facts){.dim = DIM, .metric = EL_METRIC_IP});
-}
-
-static int remove_index(void **state) {
-    (void)state;
-    return el_index_delete(folder);
-}
-
-static struct el_index *open_index(bool writable) {
-    struct el_index *index = NULL;
-    if (el_index_open(folder, writable, &index) < 0) fail_msg("%s", el_error_detail());
-    return index;
-}
-
-// A document of one chunk with the vector (x, 1).
+// A document of one chunk with the vector (x, 1, 0, 0).
 static void put(struct el_index *index, const char *id, const char *words, float x) {
     const struct el_text text = {words, words ? strlen(words) : 0};
     const struct el_index_document document = {.id = id, .chunks = 1, .texts = words ? &text : NULL};
-    if (el_index_put(index, &document, 1, (float[DIM]){x, 1}) < 0) fail_msg("%s", el_error_detail());
+    if (el_index_put(index, &document, 1, (float[SUITE_DIM]){x, 1}) < 0) fail_msg("%s", el_error_detail());
 }
 
 static int search(struct el_index *index, enum el_query_mode mode, const char *question, int k,
@@ -65,7 +26,7 @@ static int search(struct el_index *index, enum el_query_mode mode, const char *q
     const struct el_index_query query = {.mode = mode,
                                          .count = 1,
                                          .texts = &(struct el_text){question, strlen(question)},
-                                         .vectors = (float[DIM]){1, 0},
+                                         .vectors = (float[SUITE_DIM]){1, 0},
                                          .k = k};
     return el_index_search(index, &query, ret_answer);
 }
@@ -87,7 +48,7 @@ static void expect_text(struct el_index *index, const char *question, const char
 
 static void words_of_any_script(void **state) {
     (void)state;
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     put(index, "en", "The naïve Café's e-mail, No. 42", 0);
     put(index, "decomposed", "cafe\xCC\x81 noir", 0); // an accent of its own
     put(index, "de", "Straße und Übermut", 0);
@@ -136,7 +97,7 @@ static void nothing_is_syntax(void **state) {
                                             "NOT",
                                             "?1",
                                             "\\"};
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     struct el_index_answer answer;
     put(index, "1", "a plain text", 0);
     for (size_t i = 0; i < EL_COUNT(questions); i++) {
@@ -153,7 +114,7 @@ static void nothing_is_syntax(void **state) {
 static void a_question_of_many_words(void **state) {
     (void)state;
     struct el_str question el_auto(el_str_done) = {0};
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     put(index, "1", "w0 w1 w2", 0);
     put(index, "2", "w2", 0);
     for (int i = 0; i < 10000; i++)
@@ -164,7 +125,7 @@ static void a_question_of_many_words(void **state) {
 
 static void scores_are_bm25(void **state) {
     (void)state;
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     struct el_index_answer answer;
     put(index, "1", "apple apple pear fig", 0);
     for (int i = 2; i <= 9; i++)
@@ -182,7 +143,7 @@ static void scores_are_bm25(void **state) {
 
 static void stems_are_alike(void **state) {
     (void)state;
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     put(index, "1", "to renew a certificate", 0);
     put(index, "2", "relational databases", 0);
     expect_text(index, "renewing certificates", "1");
@@ -195,12 +156,12 @@ static void stems_are_alike(void **state) {
 static void put_named(struct el_index *index, const char *id, const char *metadata, const char *words) {
     const struct el_text text = {words, strlen(words)};
     const struct el_index_document document = {.id = id, .metadata = metadata, .chunks = 1, .texts = &text};
-    if (el_index_put(index, &document, 1, (float[DIM]){0, 1}) < 0) fail_msg("%s", el_error_detail());
+    if (el_index_put(index, &document, 1, (float[SUITE_DIM]){0, 1}) < 0) fail_msg("%s", el_error_detail());
 }
 
 static void names_count_more_than_texts(void **state) {
     (void)state;
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     put_named(index, "/doc/a/b", NULL, "the contributed pieces, pieces, pieces");
     put_named(index, "/doc/git/contrib/README", NULL, "what lies here");
     put_named(index, "c", "{\"title\":\"On Pieces\",\"other\":\"fig\"}", "what lies there");
@@ -215,7 +176,7 @@ static void names_count_more_than_texts(void **state) {
 
 static void what_changes_is_found_as_it_is(void **state) {
     (void)state;
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     int64_t removed;
     put(index, "1", "old words", 0);
     put(index, "2", "other words", 0);
@@ -237,7 +198,7 @@ static void what_changes_is_found_as_it_is(void **state) {
 
 static void an_index_without_texts(void **state) {
     (void)state;
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     struct el_index_answer answer;
     expect_text(index, "empty", "");
     put(index, "1", NULL, 0);
@@ -253,7 +214,7 @@ static void an_index_without_texts(void **state) {
 
 static void both_ways_are_fused(void **state) {
     (void)state;
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     struct el_index_answer answer;
     put(index, "far", "plum plum", 1);
     put(index, "near", "pear", 9);
@@ -292,7 +253,7 @@ static void fusing(void **state) {
 static void execute(const char *sql) {
     char path[96];
     struct el_sql database = {.path = path};
-    snprintf(path, sizeof path, "%s/documents.db", folder);
+    snprintf(path, sizeof path, "%s/documents.db", suite_folder);
     assert_int_equal(sqlite3_open(path, &database.db), SQLITE_OK);
     assert_int_equal(el_words_register(&database), 0);
     if (el_sql_execute(&database, sql) < 0) fail_msg("%s", el_error_detail());
@@ -301,13 +262,13 @@ static void execute(const char *sql) {
 
 static void a_row_that_does_not_count(void **state) {
     (void)state;
-    struct el_index *index = open_index(true);
+    struct el_index *index = suite_open(true);
     struct el_index_answer answer;
     put(index, "1", "plum", 0);
     put(index, "2", "plum", 0);
     el_index_close(index);
     execute("UPDATE chunks SET row = 1000000000000 WHERE row = 0");
-    index = open_index(false);
+    index = suite_open(false);
     const struct el_index_query query = {
         .mode = EL_QUERY_TEXT, .count = 1, .texts = &(struct el_text){"plum", 4}, .k = 2, .filter = "{}"};
     if (el_index_search(index, &query, &answer) < 0) fail_msg("%s", el_error_detail());
@@ -339,7 +300,7 @@ static const char version_2[] =
 
 static void an_index_of_version_1(void **state) {
     (void)state;
-    struct el_index *writer = open_index(true), *reader;
+    struct el_index *writer = suite_open(true), *reader;
     struct el_index_answer answer;
     int64_t removed;
     put(writer, "1", "plum", 2);
@@ -348,11 +309,11 @@ static void an_index_of_version_1(void **state) {
     assert_int_equal(el_index_remove(writer, (const char *[]){"1"}, 1, &removed), 0);
     el_index_close(writer);
     execute(version_1);
-    reader = open_index(false);
+    reader = suite_open(false);
     expect(reader, EL_QUERY_VECTOR, "", "3 2");
     assert_int_equal(search(reader, EL_QUERY_TEXT, "plum", 1, &answer), EL_EUNSUPPORTED);
     assert_non_null(strstr(el_error_detail(), "made before there was text search"));
-    writer = open_index(true);
+    writer = suite_open(true);
     expect_text(writer, "plum", "3");
     expect_text(reader, "pear", "2 3"); // it sees what the writer did
     put(writer, "2", "fig", 1);
@@ -367,7 +328,7 @@ static void an_index_of_version_1(void **state) {
 
 static void an_index_of_version_2(void **state) {
     (void)state;
-    struct el_index *writer = open_index(true), *reader;
+    struct el_index *writer = suite_open(true), *reader;
     int64_t removed;
     put(writer, "plums", "a tree", 2);
     put(writer, "pears", "trees", 1);
@@ -376,10 +337,10 @@ static void an_index_of_version_2(void **state) {
     assert_int_equal(el_index_remove(writer, (const char *[]){"gone"}, 1, &removed), 0);
     el_index_close(writer);
     execute(version_2);
-    reader = open_index(false);
+    reader = suite_open(false);
     expect_text(reader, "trees", "pears");
     expect_text(reader, "plums", "");
-    writer = open_index(true);
+    writer = suite_open(true);
     expect_text(reader, "trees", "pears plums"); // it sees what the writer did
     expect_text(reader, "plums", "plums");
     put(writer, "pears", "a house", 1);
@@ -391,21 +352,20 @@ static void an_index_of_version_2(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_index, remove_index)
     const struct CMUnitTest tests[] = {
-        TEST(words_of_any_script),
-        TEST(nothing_is_syntax),
-        TEST(a_question_of_many_words),
-        TEST(scores_are_bm25),
-        TEST(stems_are_alike),
-        TEST(names_count_more_than_texts),
-        TEST(what_changes_is_found_as_it_is),
-        TEST(an_index_without_texts),
-        TEST(both_ways_are_fused),
-        TEST(a_row_that_does_not_count),
-        TEST(an_index_of_version_1),
-        TEST(an_index_of_version_2),
+        ON_AN_INDEX(words_of_any_script),
+        ON_AN_INDEX(nothing_is_syntax),
+        ON_AN_INDEX(a_question_of_many_words),
+        ON_AN_INDEX(scores_are_bm25),
+        ON_AN_INDEX(stems_are_alike),
+        ON_AN_INDEX(names_count_more_than_texts),
+        ON_AN_INDEX(what_changes_is_found_as_it_is),
+        ON_AN_INDEX(an_index_without_texts),
+        ON_AN_INDEX(both_ways_are_fused),
+        ON_AN_INDEX(a_row_that_does_not_count),
+        ON_AN_INDEX(an_index_of_version_1),
+        ON_AN_INDEX(an_index_of_version_2),
         cmocka_unit_test(fusing),
     };
-    return cmocka_run_group_tests(tests, make_root, remove_root);
+    return cmocka_run_group_tests(tests, suite_make_root, suite_remove_root);
 }

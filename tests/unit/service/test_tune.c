@@ -105,20 +105,27 @@ static struct el_embedder *open_on(const char *device, int batch_tokens) {
 
 // ---- what is so on any device ----
 
-static void the_fastest_is_found_and_remembered(const char *device, const char *source) {
-    struct watch watch = {.embedder = open_on(device, 0)};
+struct place {
+    const char *device, *source; // of the batch before a tuning
+};
+static struct place cpu = {"cpu:0", "default"}, cuda = {"cuda:0", "formula"};
+
+static void the_fastest_is_found_and_remembered(void **state) {
+    const struct place *place = *state;
+    struct watch watch = {.embedder = open_on(place->device, 0)};
     const struct el_batch_choice before = batch_of(watch.embedder);
-    assert_string_equal(before.source, source);
+    assert_string_equal(before.source, place->source);
     assert_int_equal(tune(&watch), 0);
     assert_int_equal(watch.told, 1);
     assert_int_equal(watch.before, before.tokens);
-    assert_string_equal(watch.source, source);
-    assert_string_equal(watch.device, device);
+    assert_string_equal(watch.source, place->source);
+    assert_string_equal(watch.device, place->device);
     assert_int_equal(batch_of(watch.embedder).tokens, watch.tokens);
     assert_string_equal(batch_of(watch.embedder).source, "tuned");
     el_embedder_close(watch.embedder);
 
-    struct watch again = {.embedder = open_on(device, 0)}; // a later start takes it, and measures nothing
+    struct watch again = {.embedder =
+                              open_on(place->device, 0)}; // a later start takes it, and measures nothing
     assert_int_equal(batch_of(again.embedder).tokens, watch.tokens);
     assert_string_equal(batch_of(again.embedder).source, "tuned");
     assert_int_equal(tune(&again), 0);
@@ -126,8 +133,9 @@ static void the_fastest_is_found_and_remembered(const char *device, const char *
     el_embedder_close(again.embedder);
 }
 
-static void what_the_user_says_is_left_alone(const char *device) {
-    struct watch watch = {.embedder = open_on(device, 96)};
+static void what_the_user_says_is_left_alone(void **state) {
+    const struct place *place = *state;
+    struct watch watch = {.embedder = open_on(place->device, 96)};
     assert_int_equal(tune(&watch), 0);
     assert_int_equal(watch.asked, 0);
     assert_int_equal(batch_of(watch.embedder).tokens, 96);
@@ -136,10 +144,11 @@ static void what_the_user_says_is_left_alone(const char *device) {
 }
 
 // Before the first batch, the second and a later one; two sizes are tried at least, two batches of each.
-static void it_gives_way(const char *device) {
+static void it_gives_way(void **state) {
+    const struct place *place = *state;
     static const int ends[] = {1, 2, 4};
     for (size_t i = 0; i < EL_COUNT(ends); i++) {
-        struct watch watch = {.embedder = open_on(device, 0), .end_at = ends[i]};
+        struct watch watch = {.embedder = open_on(place->device, 0), .end_at = ends[i]};
         const struct el_batch_choice before = batch_of(watch.embedder);
         assert_int_equal(tune(&watch), EL_EBUSY);
         assert_int_equal(watch.asked, ends[i]);
@@ -151,10 +160,11 @@ static void it_gives_way(const char *device) {
     }
 }
 
-static void requests_are_answered_meanwhile(const char *device) {
+static void requests_are_answered_meanwhile(void **state) {
+    const struct place *place = *state;
     static const struct el_text text = {"the cat sat", 11};
     float vector[TINY_HIDDEN];
-    struct watch watch = {.embedder = open_on(device, 0), .end_at = 4};
+    struct watch watch = {.embedder = open_on(place->device, 0), .end_at = 4};
     assert_int_equal(el_embed(watch.embedder, &text, 1, vector), 0);
     watch.vector = vector;
     assert_int_equal(tune(&watch), EL_EBUSY);
@@ -165,65 +175,22 @@ static void requests_are_answered_meanwhile(const char *device) {
     el_embedder_close(watch.embedder);
 }
 
-// ---- the processor, the GPU ----
-
-static void cpu_is_tuned(void **state) {
-    (void)state;
-    the_fastest_is_found_and_remembered("cpu:0", "default");
-}
-
-static void cpu_is_left_alone(void **state) {
-    (void)state;
-    what_the_user_says_is_left_alone("cpu:0");
-}
-
-static void cpu_gives_way(void **state) {
-    (void)state;
-    it_gives_way("cpu:0");
-}
-
-static void cpu_answers_meanwhile(void **state) {
-    (void)state;
-    requests_are_answered_meanwhile("cpu:0");
-}
-
-static void cuda_is_tuned(void **state) {
-    (void)state;
-    the_fastest_is_found_and_remembered("cuda:0", "formula");
-}
-
-static void cuda_is_left_alone(void **state) {
-    (void)state;
-    what_the_user_says_is_left_alone("cuda:0");
-}
-
-static void cuda_gives_way(void **state) {
-    (void)state;
-    it_gives_way("cuda:0");
-}
-
-static void cuda_answers_meanwhile(void **state) {
-    (void)state;
-    requests_are_answered_meanwhile("cuda:0");
-}
-
-static void cpu_replaces_a_damaged_file(void **state) {
-    (void)state;
+static void a_damaged_file_is_replaced(void **state) {
     assert_int_equal(el_write_file(tuned, "[", 1), 0);
-    the_fastest_is_found_and_remembered("cpu:0", "default");
+    the_fastest_is_found_and_remembered(state);
 }
+
+#define ON(place, test) \
+    { #place "_" #test, test, NULL, forget, &(place) }
+#define ON_EACH(test) ON(cpu, test), ON(cuda, test)
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(cpu_is_tuned, forget),
-        cmocka_unit_test_teardown(cpu_is_left_alone, forget),
-        cmocka_unit_test_teardown(cpu_gives_way, forget),
-        cmocka_unit_test_teardown(cpu_answers_meanwhile, forget),
-        cmocka_unit_test_teardown(cpu_replaces_a_damaged_file, forget),
-        cmocka_unit_test_teardown(cuda_is_tuned, forget),
-        cmocka_unit_test_teardown(cuda_is_left_alone, forget),
-        cmocka_unit_test_teardown(cuda_gives_way, forget),
-        cmocka_unit_test_teardown(cuda_answers_meanwhile, forget),
+        ON_EACH(the_fastest_is_found_and_remembered),
+        ON_EACH(what_the_user_says_is_left_alone),
+        ON_EACH(it_gives_way),
+        ON_EACH(requests_are_answered_meanwhile),
+        ON(cpu, a_damaged_file_is_replaced),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, write_model, remove_model);
