@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "base/thread.h"
 #include "device/device.h"
 #include "topo/processors.h"

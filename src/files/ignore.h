@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/str.h"
-
 struct el_ignore;
 
 enum el_ignore_verdict { EL_IGNORE_SILENT, EL_IGNORE_YES, EL_IGNORE_NO };

@@ -12,7 +12,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/str.h"
 
 // What bind or listen left in errno, in words that help.
 static int explain(int error, const char *host, int port) {

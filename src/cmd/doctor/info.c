@@ -10,7 +10,6 @@
 #include "model/bert.h"
 #include "ops/exec.h"
 #include "serve/backend_info.h"
-#include "serve/device_settings.h"
 #include "service/batch_size.h"
 #include "service/tuned.h"
 #include "store/store.h"

@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/str.h"
 #include "topo/nvml.h"
 
 enum { EL_TOP_MODELS = 16, EL_TOP_NAME = 64, EL_TOP_ALERTS = 16 };

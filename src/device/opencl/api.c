@@ -3,7 +3,6 @@
 #include "device/opencl/api.h"
 
 #include "base/dl.h"
-#include "base/error.h"
 #include "base/mem.h"
 
 static const struct el_dl_symbol symbols[] = {

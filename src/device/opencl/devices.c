@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "device/opencl/opencl.h"
 
 enum { MAX_PLATFORMS = 16, TEXT_SIZE = 8192 };

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "config/settings.h"
 #include "fixture.h"
 
 static int read_yaml(struct el_config *config, const char *text) {

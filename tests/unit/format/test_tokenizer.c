@@ -16,7 +16,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/thread.h"
 #include "format/tokenizer.h"
 #include "format/utf8.h"
 

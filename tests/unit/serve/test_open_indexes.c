@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include "base/error.h"
-#include "base/str.h"
 #include "serve/open_indexes.h"
 
 enum { MOST_OPEN = 64 };
