@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "cmd/top/top.h"
 
 // ---- lines ----

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "cmd/top/top.h"
 
 enum { TIMEOUT_MS = 2000, MOST_BYTES = 4 << 20 };
