@@ -44,7 +44,8 @@ enum {
 
 #if defined(__OPENCL_C_VERSION__)
 #define KERNEL(name) __kernel __attribute__((reqd_work_group_size(name##_lanes, 1, 1))) void STORED(name)
-#define FUNCTION static inline
+// Inlined: PoCL 3.1 makes LOCAL memory that a function of its own names one for all groups.
+#define FUNCTION static inline __attribute__((always_inline))
 #define GLOBAL __global
 #define LOCAL __local
 #define LOCAL_ARRAY(type, name, dims) __local type name dims __attribute__((aligned(16)))

@@ -119,6 +119,8 @@ int el_pool_plain(struct el_exec *exec, const struct el_tensor *in, const struct
 int el_l2_normalize_plain(struct el_exec *exec, struct el_tensor *inout);
 int el_top_k_plain(struct el_exec *exec, const struct el_tensor *scores, struct el_tensor *values,
                    struct el_tensor *places);
+int el_top_products_plain(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                          struct el_tensor *values, struct el_tensor *places);
 
 // Splits rows 0 .. count - 1 over the team in runs of at least `least` rows: fn(context, first, end).
 typedef void el_rows_fn(const void *context, int64_t first, int64_t end);

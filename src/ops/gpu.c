@@ -12,6 +12,8 @@
 enum {
     MOST_GROUPS = 65535, // of the second and third dimension, on CUDA
     MOST_WANTED = 1024,  // of top_k, as most_found in its kernel
+    MOST_FUSED = 128,    // of top_products: longer lists cost more than writing the products
+    LIST_SHARE = 16,     // a list holds at most one of so many rows that it is of
 };
 
 enum el_store el_gpu_store(enum el_precision precision) {
@@ -161,6 +163,59 @@ static int top_k(struct el_exec *exec, const struct el_tensor *scores, struct el
                   EL_INT(scores->dim[1]), EL_INT(wanted), EL_MEMORY(values->data), EL_MEMORY(places->data));
 }
 
+// How many lists the rows of W are cut into: `per_unit` groups on each multiprocessor.
+static int64_t lists_for(const struct el_exec *exec, const struct el_kernel_info *info, int per_unit,
+                         int64_t row_groups, int64_t columns, int64_t wanted) {
+    const int64_t groups = (int64_t)EL_MAX(exec->stream.device->facts.units, 1) * per_unit;
+    int64_t lists = EL_MIN(el_divide_up(groups, row_groups), el_divide_up(columns, info->columns));
+    lists = EL_MIN(lists, el_divide_up(columns, wanted * LIST_SHARE));
+    return EL_MIN(EL_MAX(lists, 1), MOST_GROUPS);
+}
+
+// Lists by `kernel`, then one of them.
+static int fuse_top_products(struct el_exec *exec, enum el_kernel kernel, int per_unit,
+                             const struct el_tensor *in, const struct el_linear *weights,
+                             struct el_tensor *values, struct el_tensor *places) {
+    const struct el_kernel_info *info = &el_kernels[kernel];
+    const int64_t rows = in->dim[0], row_groups = el_divide_up(rows, info->rows), wanted = values->dim[1];
+    if (rows == 0 || wanted == 0) return 0;
+    const int64_t lists = lists_for(exec, info, per_unit, row_groups, weights->columns, wanted);
+    const struct el_exec_mark mark = el_exec_mark(exec);
+    struct el_tensor ranks; // of 64 bits
+    EL_TRY(el_exec_alloc(exec, EL_I32, row_groups * info->rows, 2 * lists * wanted, &ranks));
+    const struct el_arg args[] = {EL_MEMORY(in->data),
+                                  EL_MEMORY(weights->gpu.weights.address),
+                                  EL_MEMORY(weights->gpu.bias.address),
+                                  EL_MEMORY(ranks.data),
+                                  EL_INT(rows),
+                                  EL_INT(weights->columns),
+                                  EL_INT(weights->depth),
+                                  EL_INT(wanted),
+                                  EL_INT(lists)};
+    int status = launch(exec, kernel, store_of(in), row_groups, lists, 1, args, (int)EL_COUNT(args));
+    if (status == 0)
+        status =
+            LAUNCH(exec, merge_lists, EL_STORE_F32, rows, 1, 1, EL_MEMORY(ranks.data), EL_INT(info->rows),
+                   EL_INT(lists * wanted), EL_INT(wanted), EL_MEMORY(values->data), EL_MEMORY(places->data));
+    el_exec_release(exec, mark);
+    return status;
+}
+
+// Groups per multiprocessor are reckoned from registers and local memory; nobody has measured them.
+static int top_products(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                        struct el_tensor *values, struct el_tensor *places) {
+    enum { PER_UNIT = 2 };
+    if (values->dim[1] > MOST_FUSED) return el_top_products_plain(exec, in, weights, values, places);
+    return fuse_top_products(exec, EL_KERNEL_top_products, PER_UNIT, in, weights, values, places);
+}
+
+static int top_products_few(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                            struct el_tensor *values, struct el_tensor *places) {
+    enum { PER_UNIT = 4 };
+    if (values->dim[1] > MOST_FUSED) return el_top_products_plain(exec, in, weights, values, places);
+    return fuse_top_products(exec, EL_KERNEL_top_products_few, PER_UNIT, in, weights, values, places);
+}
+
 // ---- weights ----
 
 static int write_buffer(struct el_device *device, const void *bytes, size_t size,
@@ -200,6 +255,8 @@ static int write_weights(struct el_device *device, const struct el_tensor *weigh
     const int64_t count = el_tensor_count(weight);
     el_auto_free float *wide = NULL;
     el_auto_free void *stored = NULL;
+    if (weight->dtype == EL_F32 && dtype == EL_F32) // rows of a search may be many: not copied here first
+        return write_buffer(device, weight->data, (size_t)count * sizeof(float), &linear->gpu.weights);
     EL_TRY(el_alloc((size_t)count, sizeof *wide, &wide));
     el_to_f32(weight->dtype, weight->data, count, wide);
     if (linear->precision == EL_PRECISION_INT8) return write_int8(device, wide, linear);
@@ -245,5 +302,7 @@ const struct el_filling el_filling_gpu = {
             .l2_normalize = l2_normalize,
             .inner_products = inner_products,
             .top_k = top_k,
+            .top_products = top_products,
+            .top_products_few = top_products_few,
         },
 };

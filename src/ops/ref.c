@@ -249,6 +249,8 @@ const struct el_filling el_filling_ref = {
             .l2_normalize = el_l2_normalize_plain,
             .inner_products = inner_products,
             .top_k = el_top_k_plain,
+            .top_products = el_top_products_plain,
+            .top_products_few = el_top_products_plain,
         },
     .products =
         {[EL_PRECISION_FP32] = &product, [EL_PRECISION_BF16] = &product, [EL_PRECISION_INT8] = &product},

@@ -44,6 +44,11 @@ struct el_tensor el_tensor_2d(enum el_dtype dtype, void *data, int64_t rows, int
     return (struct el_tensor){.dtype = dtype, .rank = 2, .dim = {rows, columns}, .data = data};
 }
 
+struct el_tensor el_tensor_rows(const struct el_tensor *tensor, int64_t first, int64_t count) {
+    const int64_t at = first * tensor->dim[1] * (int64_t)el_dtype_size(tensor->dtype);
+    return el_tensor_2d(tensor->dtype, (char *)tensor->data + at, count, tensor->dim[1]);
+}
+
 static float from_bits(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof value);

@@ -36,6 +36,8 @@ int64_t el_tensor_count(const struct el_tensor *tensor); // elements
 // A view of `data`, rank 1 or 2.
 struct el_tensor el_tensor_1d(enum el_dtype dtype, void *data, int64_t n);
 struct el_tensor el_tensor_2d(enum el_dtype dtype, void *data, int64_t rows, int64_t columns);
+// A view of rows of one of rank 2, wherever its bytes lie.
+struct el_tensor el_tensor_rows(const struct el_tensor *tensor, int64_t first, int64_t count);
 
 // Between f32 and the other float types; narrowing rounds to nearest even and keeps NaN.
 void el_to_f32(enum el_dtype dtype, const void *from, int64_t count, float *to);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact search on a device. Products of a chunk of queries with a part of the rows are one row per query; for
-// few queries each row is cut into segments, so that there are enough groups for top_k to fill a GPU. A
-// segment's candidates are complete if its last one cannot belong to the list: then nothing behind it can.
+// Exact search on a device. Each part of the rows gives every query its candidates, those of the largest
+// products; all parts are queued, then their candidates are fetched. They are complete if the last one of a
+// part cannot belong to the list: then nothing behind it can.
 #include "vectors/resident.h"
 
 #include <assert.h>
@@ -17,12 +17,11 @@
 #include "vectors/score.h"
 
 enum {
-    PART_ROWS = 1 << 16, // with MOST_QUERIES of them, scores take 64 MiB
-    MOST_QUERIES = 256,  // at a time
-    MOST_WANTED = 1024,  // of top_k
+    PART_ROWS = 1 << 18, // what is one block of the device's memory
+    MOST_QUERIES = 1024, // at a time
+    FEW_QUERIES = 8,     // of top_products_few
+    MOST_WANTED = 1024,  // of top_products
     SPARE = 6,           // candidates more than k: what lies within rounding of the last
-    GROUPS = 64,         // of a top_k, at least, where a part can be cut into so many
-    LEAST_SEGMENT = 512, // rows
 };
 
 struct part {
@@ -122,44 +121,57 @@ int64_t el_resident_left_over(const struct el_resident *resident) {
 struct progress {
     struct el_query_bound bound;
     struct el_best best;
-    bool cut;    // a segment had more candidates than were taken,
-    float doubt; // whose products are not above this
+    bool cut;     // a part had more candidates than were taken,
+    float doubt;  // whose products are not above this
+    bool strange; // the device has named a row that is not there
 };
 
 struct chunk {
     struct el_resident *resident;
     const float *queries; // [count][dim]
     int count, k;
-    int64_t wanted; // candidates of a segment
-    float *values;  // of one part: [count][segments][wanted]
+    int64_t wanted; // candidates of a part
+    float *values;  // [parts][count][wanted]
     int32_t *places;
     struct progress *progress; // [count]
 };
 
-// Into how many segments the part's rows are cut.
-static int64_t segments_of(const struct chunk *chunk, const struct part *part) {
-    int64_t segments = 1;
-    while (segments * chunk->count < GROUPS && part->count % (2 * segments) == 0 &&
-           part->count / (2 * segments) >= LEAST_SEGMENT)
-        segments *= 2;
-    return segments;
-}
-
-// The candidates of one part, on the device and then here.
-static int find_candidates(struct chunk *chunk, const struct el_tensor *queries, const struct part *part,
-                           int64_t segments) {
+// Queues the search of every part, and fetches what all have found.
+static int find_candidates(struct chunk *chunk, const struct el_tensor *queries) {
+    const struct el_resident *resident = chunk->resident;
     struct el_exec *exec = &chunk->resident->exec;
-    const int64_t rows = chunk->count * segments;
-    struct el_tensor scores, values, places;
-    EL_TRY(el_exec_alloc(exec, EL_F32, chunk->count, part->count, &scores));
-    EL_TRY(el_exec_alloc(exec, EL_F32, rows, chunk->wanted, &values));
-    EL_TRY(el_exec_alloc(exec, EL_I32, rows, chunk->wanted, &places));
-    EL_TRY(exec->ops->linear(exec, queries, part->rows, EL_ACT_NONE, NULL, &scores));
-    const struct el_tensor cut = el_tensor_2d(EL_F32, scores.data, rows, part->count / segments);
-    EL_TRY(exec->ops->top_k(exec, &cut, &values, &places));
+    const int64_t lists = (int64_t)resident->part_count * chunk->count;
+    struct el_tensor values, places;
+    EL_TRY(el_exec_alloc(exec, EL_F32, lists, chunk->wanted, &values));
+    EL_TRY(el_exec_alloc(exec, EL_I32, lists, chunk->wanted, &places));
+    for (int i = 0; i < resident->part_count; i++) {
+        struct el_tensor own_values = el_tensor_rows(&values, (int64_t)i * chunk->count, chunk->count);
+        struct el_tensor own_places = el_tensor_rows(&places, (int64_t)i * chunk->count, chunk->count);
+        const struct el_linear *rows = resident->parts[i].rows;
+        if (chunk->count <= FEW_QUERIES)
+            EL_TRY(exec->ops->top_products_few(exec, queries, rows, &own_values, &own_places));
+        else
+            EL_TRY(exec->ops->top_products(exec, queries, rows, &own_values, &own_places));
+    }
     EL_TRY(el_exec_download(exec, &values, chunk->values));
     return el_exec_download(exec, &places, chunk->places);
 }
+
+static int search_device(struct chunk *chunk) {
+    struct el_resident *resident = chunk->resident;
+    const struct el_tensor here =
+        el_tensor_2d(EL_F32, (void *)(uintptr_t)chunk->queries, chunk->count, resident->set.dim);
+    struct el_tensor queries;
+    if (resident->part_count == 0) return 0; // what is uploaded would be waited for by nobody
+    const struct el_exec_mark mark = el_exec_mark(&resident->exec);
+    int status = el_exec_upload(&resident->exec, &here, &queries);
+    if (status == 0) status = find_candidates(chunk, &queries);
+    if (status < 0) el_exec_settle(&resident->exec, status);
+    el_exec_release(&resident->exec, mark);
+    return status;
+}
+
+// ---- from candidates to lists ----
 
 static float least_of(const struct chunk *chunk, const struct progress *progress) {
     return el_bound_least(&chunk->resident->bound, &progress->bound, el_best_least(&progress->best),
@@ -174,65 +186,31 @@ static void offer(const struct chunk *chunk, int query, int64_t row) {
     el_best_offer(&chunk->progress[query].best, (struct el_hit){row, score});
 }
 
-// Offers the candidates of a segment, best first, until none can belong to the list. The segment has `rows`
-// from `first` on.
-static void take_segment(const struct chunk *chunk, int query, const float *values, const int32_t *places,
-                         int64_t first, int64_t rows) {
+// Offers the candidates of a part, best first, until none can belong to the list.
+static void take_part(const struct chunk *chunk, int query, int number) {
+    const struct part *part = &chunk->resident->parts[number];
+    const int64_t at = ((int64_t)number * chunk->count + query) * chunk->wanted;
+    const int64_t count = EL_MIN(chunk->wanted, part->count);
+    const float *values = chunk->values + at;
+    const int32_t *places = chunk->places + at;
     struct progress *progress = &chunk->progress[query];
-    const int64_t count = EL_MIN(chunk->wanted, rows);
     for (int64_t i = 0; i < count; i++) {
         if (!el_reaches(values[i], least_of(chunk, progress))) return;
-        offer(chunk, query, first + places[i]);
+        progress->strange |= places[i] < 0 || places[i] >= part->count;
+        if (progress->strange) return;
+        offer(chunk, query, part->first + places[i]);
     }
-    if (count == rows) return;
+    if (count == part->count) return;
     const float last = isnan(values[count - 1]) ? INFINITY : values[count - 1];
     progress->doubt = progress->cut ? fmaxf(progress->doubt, last) : last;
     progress->cut = true;
 }
 
-static int search_part(struct chunk *chunk, const struct el_tensor *queries, const struct part *part) {
-    const int64_t segments = segments_of(chunk, part), rows = part->count / segments;
-    const struct el_exec_mark mark = el_exec_mark(&chunk->resident->exec);
-    const int status = find_candidates(chunk, queries, part, segments);
-    el_exec_release(&chunk->resident->exec, mark);
-    for (int query = 0; query < chunk->count && status == 0; query++)
-        for (int64_t s = 0; s < segments; s++) {
-            const int64_t at = (query * segments + s) * chunk->wanted;
-            take_segment(chunk, query, chunk->values + at, chunk->places + at, part->first + s * rows, rows);
-        }
-    return status;
-}
-
-static int open_chunk(struct chunk *chunk, struct el_arena *arena) {
-    const struct el_vector_set *set = &chunk->resident->set;
-    const size_t count = (size_t)chunk->count, kept = (size_t)EL_MIN(chunk->k, set->count);
-    const size_t candidates = (size_t)(EL_MAX(chunk->count, 2 * GROUPS) * chunk->wanted);
-    struct el_hit *hits;
-    EL_TRY(el_arena_alloc(arena, candidates, sizeof *chunk->values, &chunk->values));
-    EL_TRY(el_arena_alloc(arena, candidates, sizeof *chunk->places, &chunk->places));
-    EL_TRY(el_arena_alloc(arena, count, sizeof *chunk->progress, &chunk->progress));
-    EL_TRY(el_arena_alloc(arena, count * kept, sizeof *hits, &hits));
-    for (size_t i = 0; i < count; i++)
-        chunk->progress[i] = (struct progress){
-            .bound = el_bound_query(&chunk->resident->bound, chunk->queries + i * (size_t)set->dim),
-            .best = {.hits = hits + i * kept, .capacity = (int64_t)kept},
-        };
-    return 0;
-}
-
-static int search_parts(struct chunk *chunk) {
-    struct el_resident *resident = chunk->resident;
-    const struct el_tensor here =
-        el_tensor_2d(EL_F32, (void *)(uintptr_t)chunk->queries, chunk->count, resident->set.dim);
-    struct el_tensor queries;
-    if (resident->part_count == 0) return 0; // what is uploaded would be waited for by nobody
-    const struct el_exec_mark mark = el_exec_mark(&resident->exec);
-    int status = el_exec_upload(&resident->exec, &here, &queries);
-    for (int i = 0; i < resident->part_count && status == 0; i++)
-        status = search_part(chunk, &queries, &resident->parts[i]);
-    if (status < 0) el_exec_settle(&resident->exec, status);
-    el_exec_release(&resident->exec, mark);
-    return status;
+static void take_candidates(void *context, int query, int worker) {
+    const struct chunk *chunk = context;
+    (void)worker;
+    for (int i = 0; i < chunk->resident->part_count; i++)
+        take_part(chunk, query, i);
 }
 
 // The lists that are complete; the processor searches the others.
@@ -240,6 +218,8 @@ static int tell(struct chunk *chunk, struct el_team *team, struct el_hit *hits) 
     const struct el_vector_set *set = &chunk->resident->set;
     for (int query = 0; query < chunk->count; query++, hits += chunk->k) {
         struct progress *progress = &chunk->progress[query];
+        if (progress->strange)
+            return el_fail(EL_ELOST, "%s has found a row that it does not have", chunk->resident->device->id);
         if (progress->cut && el_reaches(progress->doubt, least_of(chunk, progress))) {
             chunk->resident->left_over++;
             EL_TRY(el_search_exact(set, chunk->queries + (int64_t)query * set->dim, 1, chunk->k, team, hits));
@@ -250,11 +230,29 @@ static int tell(struct chunk *chunk, struct el_team *team, struct el_hit *hits) 
     return 0;
 }
 
+static int open_chunk(struct chunk *chunk, struct el_arena *arena) {
+    const struct el_vector_set *set = &chunk->resident->set;
+    const size_t count = (size_t)chunk->count, kept = (size_t)EL_MIN(chunk->k, set->count);
+    const size_t lists = count * (size_t)chunk->resident->part_count, wanted = (size_t)chunk->wanted;
+    struct el_hit *hits;
+    EL_TRY(el_arena_alloc(arena, lists * wanted, sizeof *chunk->values, &chunk->values));
+    EL_TRY(el_arena_alloc(arena, lists * wanted, sizeof *chunk->places, &chunk->places));
+    EL_TRY(el_arena_alloc(arena, count, sizeof *chunk->progress, &chunk->progress));
+    EL_TRY(el_arena_alloc(arena, count * kept, sizeof *hits, &hits));
+    for (size_t i = 0; i < count; i++)
+        chunk->progress[i] = (struct progress){
+            .bound = el_bound_query(&chunk->resident->bound, chunk->queries + i * (size_t)set->dim),
+            .best = {.hits = hits + i * kept, .capacity = (int64_t)kept},
+        };
+    return 0;
+}
+
 static int search_chunk(struct chunk *chunk, struct el_team *team, struct el_hit *hits) {
     struct el_arena arena;
     el_arena_init(&arena);
     int status = open_chunk(chunk, &arena);
-    if (status == 0) status = search_parts(chunk);
+    if (status == 0) status = search_device(chunk);
+    if (status == 0) el_team_run(team, chunk->count, take_candidates, chunk);
     if (status == 0) status = tell(chunk, team, hits);
     el_arena_done(&arena);
     return status;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact search on a device: the rows lie in its memory as the weights of linear layers, so that a search is a
-// product and a top_k per part. The candidates' scores are computed again in double from the rows that the
-// processor has; where the device's fp32 can't prove that no other row belongs to a list (many ties, a filter
-// that leaves few rows, NaN), the processor searches that query. So the lists are those of el_search_exact.
+// Exact search on a device: the rows lie in its memory as the weights of linear layers, so that a search is
+// an operation per part, top_products, which leaves no products there. The candidates' scores are computed
+// again in double from the rows that the processor has; where the device's fp32 can't prove that no other row
+// belongs to a list (many ties, a filter that leaves few rows, NaN), the processor searches that query. So
+// the lists are those of el_search_exact.
 #ifndef EL_VECTORS_RESIDENT_H
 #define EL_VECTORS_RESIDENT_H
 

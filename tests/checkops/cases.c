@@ -530,6 +530,15 @@ static void bench_inner_products(struct check *check) {
 
 // ---- top_k ----
 
+// Whole numbers become floats where they lie.
+static void floats_of_places(float *places, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        int32_t place;
+        memcpy(&place, places + i, sizeof place);
+        places[i] = (float)place;
+    }
+}
+
 // Values and places, the latter as floats.
 static void run_top_k(struct check *check, struct el_exec *exec, const struct el_tensor *scores,
                       int64_t wanted, float *values, float *places) {
@@ -537,11 +546,7 @@ static void run_top_k(struct check *check, struct el_exec *exec, const struct el
     struct el_tensor best = el_tensor_2d(EL_F32, values, rows, wanted);
     struct el_tensor at = el_tensor_2d(EL_I32, places, rows, wanted);
     check_status(check, exec->ops->top_k(exec, scores, &best, &at), "top_k");
-    for (int64_t i = 0; i < rows * wanted; i++) {
-        int32_t place;
-        memcpy(&place, places + i, sizeof place);
-        places[i] = (float)place;
-    }
+    floats_of_places(places, rows * wanted);
 }
 
 static void check_top_k(struct check *check) {
@@ -584,6 +589,148 @@ static void bench_top_k(struct check *check) {
     };
     bench_run(check, "10 of 100,000", 100000.0 * 4, "GB/s", run_top_k_bench, &b);
     check_release(check);
+}
+
+// ---- top_products, top_products_few ----
+
+typedef int top_products_fn(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                            struct el_tensor *values, struct el_tensor *places);
+
+// Values, and places as floats, for layers that are packed for `exec`.
+static void run_top_products(struct check *check, struct el_exec *exec, top_products_fn *top_products,
+                             const struct linear_case *c, int64_t wanted, float *values, float *places) {
+    const int64_t rows = c->in.dim[0];
+    struct el_linear *linear = NULL;
+    const struct el_target ref = {.ops = exec->ops, .precision = check->precision};
+    struct el_tensor best = el_tensor_2d(EL_F32, values, rows, wanted);
+    struct el_tensor at = el_tensor_2d(EL_I32, places, rows, wanted);
+    check_status(check,
+                 el_linear_open(exec == &check->ref ? &ref : &check->target, &c->weight, &c->bias, &linear),
+                 "el_linear_open");
+    if (linear) check_status(check, top_products(exec, &c->in, linear, &best, &at), "top_products");
+    el_linear_close(linear);
+    floats_of_places(places, rows * wanted);
+}
+
+// Sums of small whole numbers are exact in any order, and ties are many.
+static void make_whole(struct check *check, const struct el_tensor *tensor) {
+    for (int64_t i = 0; i < el_tensor_count(tensor); i++)
+        el_f32(tensor)[i] = (float)draw_int(&check->draw, -2, 2);
+}
+
+// The product of a place is the value beside it, and no place comes twice.
+static void check_places(struct check *check, const struct guarded *values, const struct guarded *places,
+                         const struct el_tensor *products, const float *scale, int64_t wanted) {
+    const int64_t columns = products->dim[1];
+    for (int64_t i = 0; i < values->count && !check->failed; i++) {
+        const int64_t row = i / wanted, place = (int64_t)places->data[i];
+        bool good = place < 0 ? i % wanted >= columns : place < columns;
+        for (int64_t j = row * wanted; j < i && place >= 0; j++)
+            good &= places->data[j] != places->data[i];
+        if (good && place >= 0)
+            good = fabs((double)el_f32(products)[row * columns + place] - (double)values->data[i]) <=
+                   check->tolerance * (double)scale[row] + 1e-30;
+        if (good) continue;
+        snprintf(check->message, sizeof check->message, "row %d: number %d is place %d, which is not so",
+                 (int)row, (int)(i % wanted), (int)place);
+        check->failed = true;
+    }
+}
+
+static void compare_top_products(struct check *check, top_products_fn *ref, top_products_fn *ours,
+                                 const struct linear_case *c, int64_t wanted, bool whole) {
+    const int64_t rows = c->in.dim[0], count = rows * wanted;
+    float *want_values = check_floats(check, count), *want_places = check_floats(check, count);
+    float *scale = check_floats(check, rows), *zeros = check_floats(check, rows);
+    struct el_tensor products = empty_2d(check, rows, c->weight.dim[0]);
+    struct guarded values = guarded_new(count), places = guarded_new(count);
+    memset(zeros, 0, (size_t)rows * sizeof *zeros);
+    if (!whole) linear_scale(check, c, scale);
+    if (!whole) run_linear(check, &check->ref, c, &products);
+    run_top_products(check, &check->ref, ref, c, wanted, want_values, want_places);
+    run_top_products(check, &check->exec, ours, c, wanted, values.data, places.data);
+    check_rows(check, &values, want_values, whole ? zeros : scale, rows, wanted);
+    if (!check->failed && whole) check_rows(check, &places, want_places, zeros, rows, wanted);
+    if (!check->failed && !whole) check_places(check, &values, &places, &products, scale, wanted);
+    guarded_free(&values);
+    guarded_free(&places);
+}
+
+// One draw in four has elements that are not finite.
+static void check_either_top_products(struct check *check, top_products_fn *ref, top_products_fn *ours,
+                                      int64_t rows) {
+    struct draw *draw = &check->draw;
+    const int64_t depth = draw_width(draw), columns = draw_width(draw) * draw_int(draw, 1, 3);
+    const int64_t wanted = draw_int(draw, 0, 5) ? draw_int(draw, 1, 20) : draw_int(draw, 1, 1024);
+    const bool whole = draw_int(draw, 0, 1), not_finite = whole && draw_int(draw, 0, 1);
+    struct linear_case c = {
+        .in = drawn_2d(check, KIND_NORMAL, rows, depth),
+        .weight = drawn_2d(check, KIND_NORMAL, columns, depth),
+        .bias = drawn_1d(check, KIND_NORMAL, columns),
+        .residual = empty_2d(check, rows, columns),
+        .has_bias = true,
+        .act = EL_ACT_NONE,
+    };
+    memset(c.residual.data, 0, (size_t)(rows * columns) * sizeof(float));
+    if (whole) {
+        make_whole(check, &c.in);
+        make_whole(check, &c.weight);
+        make_whole(check, &c.bias);
+    }
+    for (int i = 0; i < 3 && not_finite; i++)
+        el_f32(&c.bias)[draw_int(draw, 0, (int)columns - 1)] = (float[]){NAN, INFINITY, -INFINITY}[i];
+    snprintf(check->shape, sizeof check->shape,
+             "%d of %d columns, depth %d, %d rows, whole %d, not finite %d", (int)wanted, (int)columns,
+             (int)depth, (int)rows, whole, not_finite);
+    compare_top_products(check, ref, ours, &c, wanted, whole);
+}
+
+static void check_top_products(struct check *check) {
+    check_either_top_products(check, check->ref.ops->top_products, check->ops->top_products,
+                              draw_rows(&check->draw) * draw_int(&check->draw, 1, 2));
+}
+
+static void check_top_products_few(struct check *check) {
+    check_either_top_products(check, check->ref.ops->top_products_few, check->ops->top_products_few,
+                              draw_int(&check->draw, 0, 8));
+}
+
+struct top_products_bench {
+    top_products_fn *top_products;
+    struct el_linear *linear;
+    struct el_tensor in, values, places;
+};
+
+static int run_top_products_bench(struct check *check, void *state) {
+    struct top_products_bench *b = state;
+    return b->top_products(&check->exec, &b->in, b->linear, &b->values, &b->places);
+}
+
+static void bench_either_top_products(struct check *check, top_products_fn *top_products, int rows) {
+    const int64_t columns = 20000, depth = 384, wanted = 10;
+    struct el_tensor weight = drawn_2d(check, KIND_NORMAL, columns, depth);
+    struct top_products_bench b = {
+        .top_products = top_products,
+        .in = drawn_2d(check, KIND_NORMAL, rows, depth),
+        .values = empty_2d(check, rows, wanted),
+        .places = el_tensor_2d(EL_I32, check_ints(check, rows * wanted), rows, wanted),
+    };
+    char shape[64];
+    snprintf(shape, sizeof shape, "%d, 10 of 20,000 x 384", rows);
+    check_status(check, el_linear_open(&check->target, &weight, NULL, &b.linear), "el_linear_open");
+    if (!check->failed)
+        bench_run(check, shape, 2.0 * rows * (double)(columns * depth), "GFLOP/s", run_top_products_bench,
+                  &b);
+    el_linear_close(b.linear);
+    check_release(check);
+}
+
+static void bench_top_products(struct check *check) {
+    bench_either_top_products(check, check->ops->top_products, 64);
+}
+
+static void bench_top_products_few(struct check *check) {
+    bench_either_top_products(check, check->ops->top_products_few, 1);
 }
 
 // An operation of ops.def without a case does not compile.

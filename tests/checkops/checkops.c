@@ -229,7 +229,8 @@ static void run_filling(const struct options *options, const struct el_ops *ops,
 
 // Precisions that are a store type run all operations; the others are ways to multiply.
 static bool differs(const struct op_case *op, enum el_precision precision) {
-    static const char *const of_floats[] = {"l2_normalize", "inner_products", "top_k"};
+    static const char *const of_floats[] = {"l2_normalize", "inner_products", "top_k", "top_products",
+                                            "top_products_few"};
     if (strcmp(op->name, "linear") == 0) return true;
     for (size_t i = 0; i < EL_COUNT(of_floats); i++)
         if (strcmp(op->name, of_floats[i]) == 0) return precision == EL_PRECISION_FP32;

@@ -175,6 +175,36 @@ static int run_top_k(struct el_exec *exec, const struct el_tensor *scores, struc
     return close_landing(exec, &at, places);
 }
 
+typedef int top_products_fn(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                            struct el_tensor *values, struct el_tensor *places);
+
+static int run_either_top_products(top_products_fn *top_products, struct el_exec *exec,
+                                   const struct el_tensor *in, const struct el_linear *weights,
+                                   struct el_tensor *values, struct el_tensor *places) {
+    struct el_tensor there;
+    struct landing best, at;
+    EL_TRY(send(exec, in, EL_F32, &there));
+    EL_TRY(open_landing(exec, values, EL_F32, &best));
+    EL_TRY(open_landing(exec, places, EL_F32, &at));
+    exec->ops = &el_filling_gpu.ops; // one operation may be made of others
+    const int status = top_products(exec, &there, weights, &best.inner, &at.inner);
+    exec->ops = &remote_ops;
+    EL_TRY(status);
+    EL_TRY(close_landing(exec, &best, values));
+    return close_landing(exec, &at, places);
+}
+
+static int run_top_products(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
+                            struct el_tensor *values, struct el_tensor *places) {
+    return run_either_top_products(el_filling_gpu.ops.top_products, exec, in, weights, values, places);
+}
+
+static int run_top_products_few(struct el_exec *exec, const struct el_tensor *in,
+                                const struct el_linear *weights, struct el_tensor *values,
+                                struct el_tensor *places) {
+    return run_either_top_products(el_filling_gpu.ops.top_products_few, exec, in, weights, values, places);
+}
+
 const struct el_ops remote_ops = {
     .name = "remote",
 #define OP(op, params, tolerance, text) .op = run_##op,

@@ -79,6 +79,23 @@ static int wrong_top_k(struct el_exec *exec, const struct el_tensor *scores, str
     return spoil(right_ops->top_k(exec, scores, values, places), values);
 }
 
+// These may be made of operations of the exec's table, which must not spoil them first.
+static int wrong_top_products(struct el_exec *exec, const struct el_tensor *in,
+                              const struct el_linear *weights, struct el_tensor *values,
+                              struct el_tensor *places) {
+    const struct el_ops *wrong = exec->ops;
+    exec->ops = right_ops;
+    const int status = right_ops->top_products(exec, in, weights, values, places);
+    exec->ops = wrong;
+    return spoil(status, values);
+}
+
+static int wrong_top_products_few(struct el_exec *exec, const struct el_tensor *in,
+                                  const struct el_linear *weights, struct el_tensor *values,
+                                  struct el_tensor *places) {
+    return wrong_top_products(exec, in, weights, values, places);
+}
+
 const struct el_ops *wrong_ops(const struct el_ops *right, enum spoil wanted) {
     static struct el_filling wrong;
     right_ops = right;

@@ -56,6 +56,9 @@ static const struct launch launches[] = {
     {"l2_normalize_f32", {3, 1, 1}, "oi", {300}},
     {"inner_products_f32", {3, 1, 1}, "mmomiii", {40, 3, 70}},
     {"top_k_f32", {2, 1, 1}, "miimo", {2000, 400}},
+    {"top_products_f32", {1, 2, 1}, "mmmoiiiii", {20, 200, 40, 4, 2}},
+    {"top_products_few_f32", {1, 2, 1}, "mmmoiiiii", {5, 200, 40, 4, 2}},
+    {"merge_lists_f32", {2, 1, 1}, "miiimo", {2, 100, 7}},
     {"canary_f32", {2, 1, 1}, "oii", {5, 9}},
 };
 

@@ -314,6 +314,74 @@ static void check_top_k(struct harness *h) {
     }
 }
 
+// Small whole numbers, which every store type has: their products are exact, and many are alike.
+static struct stored draw_whole(struct harness *h, size_t count) {
+    struct stored whole = {.bytes = harness_take(h, count * store_size(h->store)),
+                           .value = harness_take(h, count * sizeof *whole.value)};
+    float *floats = draw_floats(h, count, 1);
+    for (size_t i = 0; i < count; i++)
+        whole.value[i] = floats[i] = (float)(draw_below(h, 5) - 2);
+    LAUNCH(h, to_store, 1, 1, 1, MEMORY(floats), MEMORY(whole.bytes), NUMBER((int)count));
+    return whole;
+}
+
+// What is searched, and what for.
+struct top_case {
+    int rows, columns, depth, k;
+    struct stored in, weights;
+    float *bias;
+};
+
+static void compare_top_products(struct harness *h, const struct top_case *c, const float *values,
+                                 const int32_t *places) {
+    float *scores = draw_floats(h, (size_t)c->columns, 1), *want = draw_floats(h, (size_t)c->k, 1);
+    int32_t *want_places = harness_take(h, (size_t)c->k * sizeof *want_places);
+    for (int t = 0; t < c->rows; t++) {
+        double size;
+        for (int n = 0; n < c->columns; n++)
+            scores[n] = (float)reference_linear(c->in.value + t * c->depth, c->weights.value + n * c->depth,
+                                                c->depth, c->bias[n], EL_ACT_NONE, 0, &size);
+        reference_top_k(scores, c->columns, c->k, want, want_places);
+        for (int i = 0; i < c->k; i++) {
+            assert_int_equal(places[t * c->k + i], want_places[i]);
+            assert_close_f32(h, "top_products", (size_t)(t * c->k + i), values[t * c->k + i], want[i], 0);
+        }
+    }
+}
+
+// Lists by one of the two kernels, and one of them by merge_lists.
+static void check_top_products_by(struct harness *h, enum el_kernel kernel, int rows) {
+    struct top_case c = {.rows = rows,
+                         .columns = 1 + draw_below(h, 300),
+                         .depth = draw_size(h, 16),
+                         .k = 1 + draw_below(h, 12)};
+    const int lists = 1 + draw_below(h, 4), height = el_kernels[kernel].rows;
+    const int groups = divide_up(rows, height);
+    c.in = draw_whole(h, (size_t)(rows * c.depth));
+    c.weights = draw_whole(h, (size_t)(c.columns * c.depth));
+    c.bias = draw_floats(h, (size_t)c.columns, 1);
+    for (int n = 0; n < c.columns; n++)
+        c.bias[n] = draw_below(h, 20) ? (float)draw_below(h, 3) : draw_below(h, 2) ? NAN : -INFINITY;
+    float *values = draw_floats(h, (size_t)(rows * c.k), 1);
+    int32_t *places = harness_take(h, (size_t)(rows * c.k) * sizeof *places);
+    uint64_t *ranks = harness_take(h, (size_t)(groups * height * lists * c.k) * sizeof *ranks);
+    harness_launch(h, kernel, groups, lists, 1,
+                   (struct argument[]){MEMORY(c.in.bytes), MEMORY(c.weights.bytes), MEMORY(c.bias),
+                                       MEMORY(ranks), NUMBER(rows), NUMBER(c.columns), NUMBER(c.depth),
+                                       NUMBER(c.k), NUMBER(lists)});
+    LAUNCH(h, merge_lists, rows, 1, 1, MEMORY(ranks), NUMBER(height), NUMBER(lists * c.k), NUMBER(c.k),
+           MEMORY(values), MEMORY(places));
+    compare_top_products(h, &c, values, places);
+}
+
+static void check_top_products(struct harness *h) {
+    check_top_products_by(h, EL_KERNEL_top_products, draw_size(h, el_kernels[EL_KERNEL_top_products].rows));
+}
+
+static void check_top_products_few(struct harness *h) {
+    check_top_products_by(h, EL_KERNEL_top_products_few, 1 + draw_below(h, 20));
+}
+
 static void check_canary(struct harness *h) {
     enum { GROUPS = 3 };
     int lanes = el_kernels[EL_KERNEL_canary].lanes, seed = draw_below(h, 1 << 30) - (1 << 29),
@@ -467,6 +535,7 @@ KERNEL_TEST(norms_are_the_definitions, 12, check_layer_norm, check_embed_norm)
 KERNEL_TEST(products_are_the_definitions, 10, check_linear, check_linear_int8)
 KERNEL_TEST(attention_is_the_definitions, 10, check_attention)
 KERNEL_TEST(vectors_are_the_definitions, 8, check_pool, check_l2_normalize, check_inner_products, check_top_k)
+KERNEL_TEST(top_products_are_the_definitions, 6, check_top_products, check_top_products_few)
 KERNEL_TEST(the_canary_sings_as_expected, 3, check_canary)
 KERNEL_TEST(what_is_not_finite_stays_so, 1, check_linear_not_finite, check_attention_not_finite,
             check_pool_not_finite)
@@ -481,10 +550,15 @@ int main(int argc, char **argv) {
     }
 
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conversions_round_to_nearest_even), cmocka_unit_test(norms_are_the_definitions),
-        cmocka_unit_test(products_are_the_definitions),      cmocka_unit_test(attention_is_the_definitions),
-        cmocka_unit_test(vectors_are_the_definitions),       cmocka_unit_test(the_canary_sings_as_expected),
-        cmocka_unit_test(what_is_not_finite_stays_so),       cmocka_unit_test(bits_do_not_depend_on_company),
+        cmocka_unit_test(conversions_round_to_nearest_even),
+        cmocka_unit_test(norms_are_the_definitions),
+        cmocka_unit_test(products_are_the_definitions),
+        cmocka_unit_test(attention_is_the_definitions),
+        cmocka_unit_test(vectors_are_the_definitions),
+        cmocka_unit_test(top_products_are_the_definitions),
+        cmocka_unit_test(the_canary_sings_as_expected),
+        cmocka_unit_test(what_is_not_finite_stays_so),
+        cmocka_unit_test(bits_do_not_depend_on_company),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     if (device) el_device_close(device);

@@ -163,6 +163,41 @@ static void inner_products_are_independent(void **state) {
     for_each_filling(check_inner_products);
 }
 
+// A row's largest products have the same bits alone as in company.
+static void check_top_products(struct el_exec *exec) {
+    enum { OTHERS = 300, WANTED = 5 };
+    static float in[ROWS * DEPTH], other[OTHERS * DEPTH], whole[ROWS * WANTED];
+    static int32_t places[ROWS * WANTED];
+    const struct el_target target = {.ops = exec->ops, .precision = EL_PRECISION_FP32};
+    struct el_linear *linear = NULL;
+    fill(in, ROWS * DEPTH, 11);
+    fill(other, OTHERS * DEPTH, 12);
+    const struct el_tensor weights = el_tensor_2d(EL_F32, other, OTHERS, DEPTH);
+    const struct el_tensor all = el_tensor_2d(EL_F32, in, ROWS, DEPTH);
+    struct el_tensor values = el_tensor_2d(EL_F32, whole, ROWS, WANTED);
+    struct el_tensor at = el_tensor_2d(EL_I32, places, ROWS, WANTED);
+    assert_int_equal(el_linear_open(&target, &weights, NULL, &linear), 0);
+    exec->team = teams[THREADS];
+    assert_int_equal(exec->ops->top_products(exec, &all, linear, &values, &at), 0);
+    exec->team = NULL;
+    for (int r = 0; r < ROWS; r++) {
+        float own[WANTED];
+        int32_t own_places[WANTED];
+        const struct el_tensor row = el_tensor_rows(&all, r, 1);
+        values = el_tensor_2d(EL_F32, own, 1, WANTED);
+        at = el_tensor_2d(EL_I32, own_places, 1, WANTED);
+        assert_int_equal(exec->ops->top_products(exec, &row, linear, &values, &at), 0);
+        assert_same_bits(own, whole + r * WANTED, WANTED, exec->ops->name, r, 1);
+        assert_memory_equal(own_places, places + r * WANTED, sizeof own_places);
+    }
+    el_linear_close(linear);
+}
+
+static void top_products_are_independent(void **state) {
+    (void)state;
+    for_each_filling(check_top_products);
+}
+
 // Sequences of 1 .. 60 tokens: packed together, and each alone at the start of a batch.
 enum { SEQUENCES = 61, TOKENS = 60 * 61 / 2 };
 
@@ -201,9 +236,8 @@ static void sequences_are_independent(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear_rows_are_independent),
-        cmocka_unit_test(norm_rows_are_independent),
-        cmocka_unit_test(inner_products_are_independent),
+        cmocka_unit_test(linear_rows_are_independent),    cmocka_unit_test(norm_rows_are_independent),
+        cmocka_unit_test(inner_products_are_independent), cmocka_unit_test(top_products_are_independent),
         cmocka_unit_test(sequences_are_independent),
     };
     return cmocka_run_group_tests(tests, open_teams, close_teams);

@@ -73,7 +73,7 @@ static void parts_are_merged(void **state) {
     check_resident(&(struct search){.kind = UNIT,
                                     .filter = HALF,
                                     .metric = EL_METRIC_L2,
-                                    .rows = (1 << 16) + 3,
+                                    .rows = (1 << 18) + 3,
                                     .dim = 3,
                                     .queries = 2,
                                     .k = 10});
