@@ -7,10 +7,7 @@
 //
 // The server is the program `eleanor` beside this one. Every answer's vectors are compared with the
 // library's.
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,17 +32,6 @@ struct bench {
     size_t calls;
     unsigned long long wrong;
 };
-
-static int dial(int port, int *ret_fd) {
-    const struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
-        return el_fail(EL_ENET, "cannot connect to port %d: %s", port, strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    *ret_fd = fd;
-    return 0;
-}
 
 // Receives a whole answer, by how its body ends.
 static int receive(int fd, char *answer, size_t *ret_length) {
@@ -120,7 +106,7 @@ static int measure_size(struct bench *bench, enum request_size size) {
 }
 
 static int measure(struct bench *bench, int port) {
-    EL_TRY(dial(port, &bench->fd));
+    EL_TRY(load_connect(port, &bench->fd));
     printf("{\"bench\":\"latency\",\"unit\":\"ms\",\"precision\":\"%s\",", bench->precision);
     for (enum request_size size = 0; size < REQUEST_SIZES; size++)
         EL_TRY(measure_size(bench, size));

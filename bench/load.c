@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/sort.h"
 #include "base/thread.h"
@@ -81,15 +82,23 @@ static void set_free(struct load *load, struct connection *connection) {
     load->free = connection;
 }
 
-static int dial(struct load *load, struct connection *connection) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)load->plan->port)};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+int load_connect(int port, int *ret_fd) {
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int on = 1;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connection->fd < 0 || connect(connection->fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return el_fail(EL_ENET, "cannot connect to port %d: %s", load->plan->port, strerror(errno));
-    setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    el_auto(el_fd_close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        return el_fail(EL_ENET, "cannot connect to port %d: %s", port, strerror(errno));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+static int dial(struct load *load, struct connection *connection) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    connection->fd = -1;
+    EL_TRY(load_connect(load->plan->port, &connection->fd));
     epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event);
     set_free(load, connection);
     return 0;

@@ -45,6 +45,9 @@ struct load_result {
     struct load_latency accepted_s, refused_s;
 };
 
+// A connection to a port of 127.0.0.1 that sends at once. EL_ENET.
+int load_connect(int port, int *ret_fd);
+
 // 0, or a negative code with its detail.
 int load_run(const struct load_plan *plan, struct load_result *ret_result);
 
