@@ -113,7 +113,7 @@ PEER ?= python3
 GPU_MODEL ?= $(BUILD)-gpu/all-MiniLM-L6-v2
 GPU_RESULT = bench/results/$(1)-$$(date +%Y-%m-%d-%H%M).json --note "$$(git rev-parse --short HEAD 2>/dev/null)"
 .PHONY: gpu-check
-gpu-check: ## on a machine with a GPU: check operations and a model's vectors on it (GPU=cuda:0), bench both beside torch
+gpu-check: ## on a machine with a GPU: check operations and a model's vectors on it (GPU=cuda:0), bench them and search beside torch
 	@test -f $(BUILD)-gpu/CMakeCache.txt || $(CMAKE) -S . -B $(BUILD)-gpu -DEL_BARE=ON $(CONFIG) >/dev/null
 	@$(CMAKE) --build $(BUILD)-gpu -j >/dev/null
 	@$(BUILD)-gpu/checkops --device $(GPU)

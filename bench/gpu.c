@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times operations on a device, told what to do line by line (bench/gpu.py drives it beside torch):
 //     linear PRECISION ROWS DEPTH COLUMNS     attention PRECISION SEQUENCES LENGTH HEADS SIZE
-//     copy BYTES (up, down and on the device)
+//     copy BYTES (up, down and on the device) search fp32 ROWS DIM QUERIES K (exact, held to the processor)
 // and answers each with a line of JSON: seconds of one call, the best and the median of rounds of calls that
 // were queued together.
 #include <math.h>
@@ -14,6 +14,7 @@
 #include "base/sort.h"
 #include "base/str.h"
 #include "ops/ops.h"
+#include "vectors/resident.h"
 
 enum { ROUNDS = 15, ROUND_NS = 20000000 };
 
@@ -42,18 +43,23 @@ static int measure(struct el_exec *exec, call_fn *call, void *state) {
     return 0;
 }
 
-// Random numbers of about the size that activations have, in the exec's store type.
-static int upload_random(struct el_exec *exec, int64_t rows, int64_t columns, struct el_tensor *ret) {
-    const int64_t count = rows * columns;
-    el_auto_free float *values = NULL;
-    el_auto_free void *stored = NULL;
+// Of about the size that activations have.
+static void fill_random(float *values, int64_t count) {
     uint32_t state = 1;
-    EL_TRY(el_alloc((size_t)count, sizeof *values, &values));
-    EL_TRY(el_alloc((size_t)count, el_dtype_size(exec->activations), &stored));
     for (int64_t i = 0; i < count; i++) {
         state = state * 1664525u + 1013904223u;
         values[i] = (float)(state >> 8) * 0x1p-23f - 1;
     }
+}
+
+// Random numbers in the exec's store type.
+static int upload_random(struct el_exec *exec, int64_t rows, int64_t columns, struct el_tensor *ret) {
+    const int64_t count = rows * columns;
+    el_auto_free float *values = NULL;
+    el_auto_free void *stored = NULL;
+    EL_TRY(el_alloc((size_t)count, sizeof *values, &values));
+    EL_TRY(el_alloc((size_t)count, el_dtype_size(exec->activations), &stored));
+    fill_random(values, count);
     el_from_f32(exec->activations, values, count, stored);
     const struct el_tensor host = el_tensor_2d(exec->activations, stored, rows, columns);
     return el_exec_upload(exec, &host, ret);
@@ -147,6 +153,63 @@ static int bench_copy(struct el_exec *exec, const int64_t *n) {
     return measure(exec, call_within, &c);
 }
 
+// ---- search ----
+
+enum { HELD = 8 }; // queries whose lists are held to the processor's
+
+struct search_case {
+    struct el_vector_set set;
+    const float *queries;
+    int batch, k;
+    struct el_team *team;
+    struct el_resident *resident;
+    struct el_hit *hits; // [batch][k]
+};
+
+static int call_search(struct el_exec *exec, void *state) {
+    const struct search_case *c = state;
+    (void)exec;
+    return el_resident_search(c->resident, &c->set, c->queries, c->batch, c->k, c->team, c->hits);
+}
+
+static int check_lists(const struct search_case *c) {
+    struct el_hit *want el_auto_free = NULL;
+    const int held = EL_MIN(c->batch, HELD);
+    EL_TRY(el_alloc((size_t)held * (size_t)c->k, sizeof *want, &want));
+    EL_TRY(el_search_exact(&c->set, c->queries, held, c->k, c->team, want));
+    for (int i = 0; i < held * c->k; i++)
+        if (c->hits[i].row != want[i].row || c->hits[i].score != want[i].score)
+            return el_fail(EL_EFORMAT, "hit %d of query %d is row %lld here and %lld on the processor",
+                           i % c->k, i / c->k, (long long)c->hits[i].row, (long long)want[i].row);
+    return 0;
+}
+
+static int search_and_measure(struct el_device *device, struct el_exec *exec, struct search_case *c) {
+    EL_TRY(el_team_open(el_cpu_count(), false, &c->team));
+    EL_TRY(el_resident_open(device, &c->set, &c->resident));
+    EL_TRY(call_search(exec, c));
+    EL_TRY(check_lists(c));
+    return measure(exec, call_search, c);
+}
+
+// Exact search, to the list in the processor's memory: rows, dim, batch, k.
+static int bench_search(struct el_device *device, struct el_exec *exec, const int64_t *n) {
+    const int64_t rows = n[0], dim = n[1], batch = n[2], k = n[3];
+    struct search_case c = {.batch = (int)batch, .k = (int)k};
+    float *values el_auto_free = NULL;
+    struct el_hit *hits el_auto_free = NULL;
+    EL_TRY(el_alloc((size_t)((rows + batch) * dim), sizeof *values, &values));
+    EL_TRY(el_alloc((size_t)(batch * k), sizeof *hits, &hits));
+    fill_random(values, (rows + batch) * dim);
+    c.set = (struct el_vector_set){.dim = (int)dim, .metric = EL_METRIC_IP, .count = rows, .rows = values};
+    c.queries = values + rows * dim;
+    c.hits = hits;
+    const int status = search_and_measure(device, exec, &c);
+    el_resident_close(c.resident);
+    el_team_close(c.team);
+    return status;
+}
+
 // ---- commands ----
 
 static int answer(struct el_device *device, const char *line) {
@@ -165,6 +228,7 @@ static int answer(struct el_device *device, const char *line) {
     if (is_copy && found == 2) return bench_copy(&exec, n);
     if (el_streq(what, "linear") && found == 5) return bench_linear(&target, &exec, n);
     if (el_streq(what, "attention") && found == 6) return bench_attention(&exec, n);
+    if (el_streq(what, "search") && found == 6) return bench_search(device, &exec, n);
     return el_fail(EL_EINVAL, "cannot read \"%s\"", line);
 }
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make gpu-check's bench: our products and attention beside torch's (cuBLASLt, SDPA) on the same GPU, taking turns.
+"""make gpu-check's bench: our products, attention and exact search beside torch's (cuBLASLt, SDPA, matmul and topk) on
+the same GPU, taking turns. A search goes from queries to lists in the processor's memory; ours are held to those that the
+processor finds.
 
     gpu.py BENCH_GPU DEVICE [--torch cuda:0] [--out FILE] [--note TEXT]
 
@@ -19,6 +21,7 @@ PRODUCTS = [  # rows, depth, columns: MiniLM's and a large encoder's, few rows a
     (8192, 1024, 4096), (8192, 4096, 1024), (4096, 4096, 4096),
 ]
 ATTENTIONS = [(512, 16, 12, 32), (64, 128, 12, 32), (32, 256, 12, 32), (16, 512, 16, 64), (8, 512, 16, 128)]
+SEARCHES = [(1_000_000, 384, batch, 10) for batch in (1, 8, 64, 1024)]  # rows, dim, queries, k
 PRECISIONS = ["fp32", "tf32", "fp16", "bf16"]
 COPY_BYTES = 256 << 20
 
@@ -74,6 +77,18 @@ class Torch:
         q, k, v = (self.tensor(precision, count, heads, length, size) for _ in range(3))
         return self.measure(lambda: self.torch.nn.functional.scaled_dot_product_attention(q, k, v))
 
+    def search(self, precision, rows, dim, batch, k):
+        """From queries in the processor's memory to lists there, as ours."""
+        if getattr(self, "rows", None) is None or self.rows.shape != (rows, dim):
+            self.rows = self.tensor(precision, rows, dim)
+        queries = self.torch.randn(batch, dim)
+
+        def call():
+            values, places = (queries.to(self.device) @ self.rows.T).topk(k)
+            return values.cpu(), places.cpu()
+
+        return self.measure(call)
+
 
 def compare(ours, torch, what, precision, shape, flops, rows):
     mine = ours.ask(f"{what} {precision} " + " ".join(map(str, shape)))[0]
@@ -115,6 +130,10 @@ def main():
             compare(ours, torch, "linear", precision, (rows_, depth, columns), 2 * rows_ * depth * columns, rows)
         for count, length, heads, size in [(2, 16, 2, 32)] if args.quick else ATTENTIONS:
             compare(ours, torch, "attention", precision, (count, length, heads, size), 4 * count * length * length * heads * size, rows)
+    for shape in [(5000, 32, batch, 10) for batch in (1, 9)] if args.quick else SEARCHES:
+        compare(ours, torch, "search", "fp32", shape, 2 * shape[0] * shape[1] * shape[2], rows)
+        if rows and rows[-1]["what"] == "search":
+            rows[-1]["rows_gb_s"] = rows[-1]["ours_gflops"] / shape[2] * 2  # rows read in that time, once
     if args.out:
         pathlib.Path(args.out).write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
