@@ -134,6 +134,10 @@ bench-serve: all ## HTTP at 1, 64 and 1,000 connections
 bench-latency: all ## one client over HTTP against the library's call, by size of request
 	@$(BUILD)/bench_latency "$(MODEL)" $(STS)
 
+.PHONY: bench-queries
+bench-queries: all ## exact search where many ask: connections beside the library's batches (QUERIES="ROWS DIM ROUNDS SECONDS")
+	@home=$$(mktemp -d) && $(BUILD)/bench_queries "$(MODEL)" "$$home" $(QUERIES); code=$$?; rm -rf "$$home"; exit $$code
+
 .PHONY: bench-overload
 bench-overload: all ## HTTP at ten times what the server can do
 	@$(BUILD)/bench_overload "$(MODEL)" $(STS)

@@ -22,6 +22,7 @@ enum { DEFAULT_TOP = 10, MOST_RESULTS = 32768 }; // that are kept at a time, wit
 struct query {
     const struct el_index_wish *wish;
     struct el_index *index;
+    struct el_text text; // the question, without --vectors
     struct el_index_query questions;
     struct el_query_output output;
 };
@@ -34,11 +35,11 @@ static int tell(struct query *query, struct el_index_answer *answer) {
 
 static int ask_text(const struct el_config *config, struct query *query) {
     const char *name = el_index_facts(query->index)->model;
-    const struct el_text text = {query->wish->operands[0], strlen(query->wish->operands[0])};
     struct el_index_answer answer;
     struct el_cmd_model model = {0};
+    query->text = (struct el_text){query->wish->operands[0], strlen(query->wish->operands[0])};
     query->questions.count = 1;
-    query->questions.texts = &text;
+    query->questions.texts = &query->text;
     const bool embeds = el_search_embeds(&query->questions);
     if (embeds && !*name)
         return el_fail(EL_EINVAL,
