@@ -27,7 +27,7 @@ static void reach_plain(const struct el_reach_panel *panel, int64_t units,
     }
 }
 
-static const struct el_reach plain = {.name = "plain", .most = EL_REACH_MOST, .find = reach_plain};
+static const struct el_reach plain = {.most = EL_REACH_MOST, .find = reach_plain};
 
 const struct el_reach *el_reach_find(const struct el_ops *ops) {
     const struct el_filling *filling = (const struct el_filling *)ops;

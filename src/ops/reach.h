@@ -29,7 +29,6 @@ struct el_reach_query {
 };
 
 struct el_reach {
-    const char *name;
     unsigned needs; // EL_CPU_*
     int most;       // of a query's codes: -most .. most
     // Bit r of ret_rows[q] says that row r reaches what query q wants:

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define LANES 8
-#define FUSED _mm256_fmadd_ps
 #define ADD_PRODUCTS(sum, rows, query) \
     ((sum) +                           \
      (ivec)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)(rows), (__m256i)(query)), _mm256_set1_epi16(1)))
@@ -14,7 +13,6 @@
 #include "ops/reach.inc"
 
 const struct el_reach el_reach_avx2 = {
-    .name = "avx2",
     .needs = EL_CPU_AVX2,
     .most = 63,
     .find = reach,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define LANES 16
-#define FUSED _mm512_fmadd_ps
 #define ADD_PRODUCTS(sum, rows, query) \
     (ivec) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(rows), (__m512i)(query))
 #define NOT_BELOW(a, b) _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ)
@@ -12,7 +11,6 @@
 #include "ops/reach.inc"
 
 const struct el_reach el_reach_avx512_vnni = {
-    .name = "avx512_vnni",
     .needs = EL_CPU_AVX512 | EL_CPU_AVX512_VNNI,
     .most = EL_REACH_MOST,
     .find = reach,
