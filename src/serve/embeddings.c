@@ -111,8 +111,8 @@ static struct el_body_limits body_limits(const struct el_server *server) {
 static int submit_body(struct el_exchange *exchange) {
     const struct el_body_limits limits = body_limits(exchange->server);
     struct el_embeddings_body body el_auto(el_embeddings_body_done);
-    EL_TRY(el_embeddings_body_parse(exchange->body.data ? exchange->body.data : "", exchange->body.length,
-                                    &limits, &body, &exchange->fault));
+    EL_TRY(el_embeddings_body_parse(el_exchange_body(exchange), exchange->body.length, &limits, &body,
+                                    &exchange->fault));
     exchange->inputs = body.count;
     exchange->base64 = body.base64;
     exchange->model = el_roster_find(&exchange->server->roster, body.model);

@@ -104,6 +104,10 @@ static int check_header(struct el_exchange *exchange, const char *method, const 
     return known && size > (uint64_t)exchange->server->config->max_body ? too_large(exchange) : 0;
 }
 
+const char *el_exchange_body(const struct el_exchange *exchange) {
+    return exchange->body.data ? exchange->body.data : "";
+}
+
 // ---- the reply ----
 
 static enum MHD_Result answer(struct el_exchange *exchange) {

@@ -54,6 +54,9 @@ struct el_exchange {
     struct el_exchange *next;
 };
 
+// The request's body, "" where there is none.
+const char *el_exchange_body(const struct el_exchange *exchange);
+
 // A JSON reply, or its fault when `status` says that there was no memory for it.
 void el_exchange_reply_json(struct el_exchange *exchange, int http_status, int status);
 

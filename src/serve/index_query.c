@@ -165,7 +165,7 @@ static void search_group(const struct opened *opened, const struct group *group)
 
 static int read_body(struct asked *asked, const struct el_index *index) {
     struct el_exchange *exchange = asked->exchange;
-    const char *bytes = exchange->body.data ? exchange->body.data : "";
+    const char *bytes = el_exchange_body(exchange);
     EL_TRY(el_query_body_parse(bytes, exchange->body.length, (size_t)exchange->server->config->max_inputs,
                                el_index_facts(index)->dim, &asked->body, &exchange->fault));
     return el_search_embeds(&asked->body.query) ? el_indexes_embedder(exchange, index, &asked->embedder) : 0;
