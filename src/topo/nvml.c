@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// NVML by dlopen. What GPUs are is asked once, when NVML is opened; what they do, at each reading.
-#include "topo/nvml.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
+// NVML by dlopen: what GPUs are and how they are joined, asked once, when it is opened.
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,32 +8,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "topo/nvml_api.h"
+#include "topo/nvml_parts.h"
 
 const char *const el_gpu_path_text[] = {"?", "X", "PIX", "PXB", "PHB", "NODE", "SYS"};
-
-struct nvlink {
-    bool is_up, to_switch;
-    char pci[32]; // of what it leads to
-};
-
-struct gpu {
-    nvmlDevice_t handle;
-    struct el_gpu facts;
-    struct nvlink links[NVML_NVLINK_MAX_LINKS];
-    uint64_t xid, xid_count; // guarded by `lock`
-};
-
-struct el_nvml {
-    struct el_nvml_api api;
-    atomic_int users;
-    char driver[80];
-    int cuda;
-    struct gpu gpus[EL_GPU_LIMIT];
-    int count;
-    pthread_mutex_t lock;
-    nvmlEventSet_t events; // Xid errors; NULL where the driver has no events. Guarded by `lock`
-};
 
 // ---- opening ----
 
@@ -65,8 +38,8 @@ static int check(const char *call, nvmlReturn_t result) {
     }
 }
 
-static struct nvlink nvlink_of(const struct el_nvml_api *api, nvmlDevice_t handle, unsigned place) {
-    struct nvlink link = {0};
+static struct el_nvlink nvlink_of(const struct el_nvml_api *api, nvmlDevice_t handle, unsigned place) {
+    struct el_nvlink link = {0};
     nvmlEnableState_t state = NVML_FEATURE_DISABLED;
     nvmlIntNvLinkDeviceType_t type = NVML_NVLINK_DEVICE_TYPE_UNKNOWN;
     nvmlPciInfo_t pci;
@@ -94,7 +67,7 @@ static int numa_of(const struct el_nvml_api *api, nvmlDevice_t handle) {
 }
 
 // A GPU that is lost already when NVML is opened has no facts, but its place in the count.
-static int describe(const struct el_nvml_api *api, unsigned index, struct gpu *gpu) {
+static int describe(const struct el_nvml_api *api, unsigned index, struct el_nvml_device *gpu) {
     struct el_gpu *facts = &gpu->facts;
     nvmlPciInfo_t pci;
     nvmlMemory_t memory;
@@ -235,10 +208,11 @@ static enum el_gpu_path path_of(nvmlGpuTopologyLevel_t level) {
 }
 
 // Links that lead to the other, and links that end at a switch, behind which all GPUs are.
-static void count_links(const struct gpu *from, const struct gpu *to, int *ret_direct, int *ret_switched) {
+static void count_links(const struct el_nvml_device *from, const struct el_nvml_device *to, int *ret_direct,
+                        int *ret_switched) {
     int direct = 0, switched = 0;
     for (int i = 0; i < NVML_NVLINK_MAX_LINKS; i++) {
-        const struct nvlink *link = &from->links[i];
+        const struct el_nvlink *link = &from->links[i];
         if (!link->is_up) continue;
         if (link->to_switch)
             switched++;
@@ -250,7 +224,7 @@ static void count_links(const struct gpu *from, const struct gpu *to, int *ret_d
 }
 
 struct el_gpu_link el_nvml_link(struct el_nvml *nvml, int one, int other) {
-    const struct gpu *a = &nvml->gpus[one], *b = &nvml->gpus[other];
+    const struct el_nvml_device *a = &nvml->gpus[one], *b = &nvml->gpus[other];
     struct el_gpu_link link = {.path = EL_PATH_SELF};
     nvmlGpuTopologyLevel_t level;
     int direct, switched, back_direct, back_switched;
@@ -263,100 +237,4 @@ struct el_gpu_link el_nvml_link(struct el_nvml *nvml, int one, int other) {
     count_links(b, a, &back_direct, &back_switched);
     link.nvlinks = EL_MIN(direct, back_direct) + EL_MIN(switched, back_switched);
     return link;
-}
-
-// ---- readings ----
-
-static void set(struct el_gpu_reading *reading, enum el_gpu_field field, uint64_t value) {
-    reading->value[field] = value;
-    reading->valid |= 1u << field;
-}
-
-// Takes what the event set has, for all GPUs.
-static void hear_xids(struct el_nvml *nvml) {
-    enum { MOST = 256 }; // a storm must not keep the reader
-    nvmlEventData_t data;
-    for (int i = 0; i < MOST && nvml->api.nvmlEventSetWait_v2(nvml->events, &data, 0) == NVML_SUCCESS; i++)
-        for (int k = 0; k < nvml->count; k++)
-            if (nvml->gpus[k].handle == data.device && (data.eventType & nvmlEventTypeXidCriticalError)) {
-                nvml->gpus[k].xid = data.eventData;
-                nvml->gpus[k].xid_count++;
-            }
-}
-
-static void read_xid(struct el_nvml *nvml, const struct gpu *gpu, struct el_gpu_reading *reading) {
-    pthread_mutex_lock(&nvml->lock);
-    if (nvml->events) {
-        hear_xids(nvml);
-        set(reading, EL_GPU_XID, gpu->xid);
-        set(reading, EL_GPU_XID_COUNT, gpu->xid_count);
-    }
-    pthread_mutex_unlock(&nvml->lock);
-}
-
-static void read_memory(const struct el_nvml_api *api, const struct gpu *gpu,
-                        struct el_gpu_reading *reading) {
-    nvmlMemory_t memory;
-    nvmlUtilization_t utilization;
-    nvmlReturn_t result = api->nvmlDeviceGetMemoryInfo(gpu->handle, &memory);
-    reading->is_lost = result == NVML_ERROR_GPU_IS_LOST;
-    if (result == NVML_SUCCESS) {
-        set(reading, EL_GPU_MEMORY_TOTAL, memory.total);
-        set(reading, EL_GPU_MEMORY_USED, memory.used);
-        set(reading, EL_GPU_MEMORY_FREE, memory.free);
-    }
-    if (api->nvmlDeviceGetUtilizationRates(gpu->handle, &utilization) == NVML_SUCCESS) {
-        set(reading, EL_GPU_UTILIZATION, utilization.gpu);
-        set(reading, EL_GPU_MEMORY_UTILIZATION, utilization.memory);
-    }
-}
-
-// A field that one optional call tells.
-#define READ(field, type, call, ...)                                          \
-    do {                                                                      \
-        type value_;                                                          \
-        if (api->call && api->call(gpu->handle, __VA_ARGS__) == NVML_SUCCESS) \
-            set(reading, EL_GPU_##field, value_);                             \
-    } while (0)
-
-static void read_sensors(const struct el_nvml_api *api, const struct gpu *gpu,
-                         struct el_gpu_reading *reading) {
-    READ(TEMPERATURE, unsigned, nvmlDeviceGetTemperature, NVML_TEMPERATURE_GPU, &value_);
-    READ(POWER, unsigned, nvmlDeviceGetPowerUsage, &value_);
-    READ(POWER_LIMIT, unsigned, nvmlDeviceGetEnforcedPowerLimit, &value_);
-    READ(ENERGY, unsigned long long, nvmlDeviceGetTotalEnergyConsumption, &value_);
-    READ(SM_CLOCK, unsigned, nvmlDeviceGetClockInfo, NVML_CLOCK_SM, &value_);
-    READ(MEMORY_CLOCK, unsigned, nvmlDeviceGetClockInfo, NVML_CLOCK_MEM, &value_);
-    READ(SM_CLOCK_MAX, unsigned, nvmlDeviceGetMaxClockInfo, NVML_CLOCK_SM, &value_);
-    READ(ECC_UNCORRECTED, unsigned long long, nvmlDeviceGetTotalEccErrors, NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
-         NVML_VOLATILE_ECC, &value_);
-    READ(PCIE_REPLAYS, unsigned, nvmlDeviceGetPcieReplayCounter, &value_);
-    READ(THROTTLE, unsigned long long, nvmlDeviceGetCurrentClocksThrottleReasons, &value_);
-}
-
-static void read_nvlinks(const struct el_nvml_api *api, const struct gpu *gpu,
-                         struct el_gpu_reading *reading) {
-    uint64_t up = 0;
-    bool knows = false;
-    for (unsigned i = 0; api->nvmlDeviceGetNvLinkState && i < NVML_NVLINK_MAX_LINKS; i++) {
-        nvmlEnableState_t state;
-        if (api->nvmlDeviceGetNvLinkState(gpu->handle, i, &state) != NVML_SUCCESS) continue;
-        knows = true;
-        up += state == NVML_FEATURE_ENABLED;
-    }
-    if (knows) set(reading, EL_GPU_NVLINKS, up);
-}
-
-void el_nvml_read(struct el_nvml *nvml, int index, struct el_gpu_reading *ret_reading) {
-    const struct gpu *gpu = &nvml->gpus[index];
-    struct el_gpu_reading reading = {.is_lost = !gpu->handle};
-    if (gpu->handle) {
-        read_memory(&nvml->api, gpu, &reading);
-        if (!reading.is_lost) {
-            read_sensors(&nvml->api, gpu, &reading);
-            read_nvlinks(&nvml->api, gpu, &reading);
-        }
-    }
-    read_xid(nvml, gpu, &reading);
-    *ret_reading = reading;
 }

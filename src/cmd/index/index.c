@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `eleanor index`: what is to be done, by the arguments; and all that needs no more than the index itself.
+// `eleanor index`: what is to be done, by the arguments; deleting, compacting and verifying.
 #include "cmd/index/index.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,126 +11,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
-#include "cmd/model.h"
-#include "serve/index_text.h"
 #include "store/store.h"
 
 enum { MOST_TOP = 10000, DEFAULT_MAX_FILE = 16 << 20, MOST_WORKERS = 64 };
-
-// ---- create ----
-
-// The name that is kept: the store's, or a folder's whole path.
-static int name_model(const char *given, char *ret_name) {
-    char *canonical el_auto_free = NULL;
-    char real[PATH_MAX];
-    EL_TRY(el_store_canonical(given, &canonical));
-    const bool is_path = strchr("./", *given) || (strchr(given, '/') && realpath(given, real));
-    const char *name = is_path && realpath(given, real) ? real : canonical;
-    if (strlen(name) >= EL_VECTOR_MODEL_SIZE)
-        return el_fail(EL_ETOOBIG, "the model's name has over %d bytes: %s", EL_VECTOR_MODEL_SIZE - 1, name);
-    memcpy(ret_name, name, strlen(name) + 1);
-    return 0;
-}
-
-// With --dim alone the index takes vectors; else it has a model, which says how many dimensions there are.
-static int find_facts(const struct el_config *config, const struct el_index_wish *wish,
-                      struct el_vector_facts *ret_facts) {
-    struct el_vector_facts facts = {.dim = (int)wish->dim, .metric = EL_METRIC_COSINE};
-    struct el_cmd_model model = {0};
-    if (wish->metric) EL_TRY(el_metric_parse(wish->metric, &facts.metric));
-    if (wish->kind) EL_TRY(el_index_kind_parse(wish->kind, &facts.kind));
-    facts.recall = (float)wish->recall;
-    if (wish->store && facts.kind != EL_INDEX_FLAT)
-        return el_fail(EL_EINVAL, "--kind %s: an index in a store elsewhere has that store's own",
-                       wish->kind);
-    if (wish->model || !wish->dim) {
-        if (config->model.count != 1) return el_fail(EL_EINVAL, "one --model, or --dim, is wanted");
-        EL_TRY(name_model(config->model.item[0], facts.model));
-        int status = el_cmd_model_open(config, facts.model, NULL, &model);
-        if (status == 0) facts.dim = el_embedder_dim(model.embedder);
-        el_cmd_model_close(&model);
-        if (status < 0) return status;
-        if (wish->dim && wish->dim != facts.dim)
-            return el_fail(EL_EINVAL, "--dim %" PRId64 ": %s makes vectors of %d dimensions", wish->dim,
-                           facts.model, facts.dim);
-    }
-    *ret_facts = facts;
-    return 0;
-}
-
-static int create(const struct el_config *config, const struct el_index_wish *wish) {
-    struct el_vector_facts facts;
-    EL_TRY(el_search_name_check(wish->name));
-    EL_TRY(find_facts(config, wish, &facts));
-    EL_TRY(el_search_create(wish->root, wish->name, wish->store, &facts));
-    if (wish->json)
-        printf("{\"name\":\"%s\",\"dim\":%d,\"metric\":\"%s\"}\n", wish->name, facts.dim,
-               el_metric_name(facts.metric));
-    else
-        printf("%s made: %d dimensions, %s%s%s\n", wish->name, facts.dim, el_metric_name(facts.metric),
-               *facts.model ? ", " : "", facts.model);
-    return 0;
-}
-
-// ---- what there is ----
-
-static void print_stats(const char *name, const struct el_index *index, const struct el_index_stats *stats) {
-    const struct el_vector_facts *facts = el_index_facts(index);
-    printf("%s: %" PRId64 " documents, %" PRId64 " chunks, %.1f MB; %d dimensions, %s, %s", name,
-           stats->documents, stats->chunks, (double)stats->bytes / 1e6, facts->dim,
-           el_metric_name(facts->metric), *facts->model ? facts->model : "no model");
-    if (!el_streq(el_index_store_name(index), "embedded")) printf("; at %s", el_index_place(index));
-    if (facts->kind == EL_INDEX_IVF) printf("; %d lists of %" PRId64 " vectors", stats->lists, stats->listed);
-    if (stats->dead) printf("; %" PRId64 " vectors to be freed by `compact`", stats->dead);
-    putchar('\n');
-}
-
-struct listing {
-    const struct el_index_wish *wish;
-    size_t count;
-};
-
-static int show(void *context, const char *name) {
-    struct listing *listing = context;
-    struct el_str out el_auto(el_str_done) = {0};
-    struct el_index *index = NULL;
-    struct el_index_stats stats;
-    EL_TRY(el_search_open(listing->wish->root, name, false, &index));
-    int status = el_index_stats(index, &stats);
-    if (status == 0 && listing->wish->json) {
-        status = el_index_put_stats(&out, name, el_index_store_name(index), el_index_facts(index), &stats);
-        if (status == 0) printf("%s%s", listing->count ? "," : "", out.data);
-    } else if (status == 0) {
-        print_stats(name, index, &stats);
-    }
-    listing->count++;
-    el_index_close(index);
-    return status;
-}
-
-// One that is damaged does not hide the others.
-static int show_or_tell(void *context, const char *name) {
-    if (show(context, name) < 0) fprintf(stderr, "eleanor index: %s\n", el_error_detail());
-    return 0;
-}
-
-static int list(const struct el_index_wish *wish) {
-    struct listing listing = {.wish = wish};
-    if (wish->json) printf("{\"indexes\":[");
-    EL_TRY(el_search_list(wish->root, show_or_tell, &listing));
-    if (wish->json)
-        printf("]}\n");
-    else if (!listing.count)
-        printf("there is no index in %s; `eleanor index create NAME` makes one\n", wish->root);
-    return 0;
-}
-
-static int stats(const struct el_index_wish *wish) {
-    struct listing listing = {.wish = wish};
-    EL_TRY(show(&listing, wish->name));
-    if (wish->json) putchar('\n');
-    return 0;
-}
 
 // ---- changes ----
 
@@ -160,7 +42,7 @@ static int work_on(const struct el_index_wish *wish, bool writable, int (*work)(
     EL_TRY(el_search_open(wish->root, wish->name, writable, &index));
     int status = work(index);
     el_index_close(index);
-    return status < 0 ? el_fail_in(status, "index %s", wish->name) : stats(wish);
+    return status < 0 ? el_fail_in(status, "index %s", wish->name) : el_index_show(wish);
 }
 
 // ---- arguments ----
@@ -188,15 +70,15 @@ static int check(const struct el_index_wish *wish) {
 
 static int work(const struct el_config *config, const struct el_index_wish *wish, bool *ret_failed) {
     const char *action = wish->action;
-    if (el_streq(action, "create")) return create(config, wish);
+    if (el_streq(action, "create")) return el_index_make(config, wish);
     if (el_streq(action, "add"))
         return wish->lines     ? el_index_add_lines(wish)
                : wish->vectors ? el_index_add_vectors(wish)
                                : el_index_add_files(config, wish, ret_failed);
     if (el_streq(action, "merge")) return el_index_merge_parts(wish);
     if (el_streq(action, "query")) return el_index_query(config, wish);
-    if (el_streq(action, "list")) return list(wish);
-    if (el_streq(action, "stats")) return stats(wish);
+    if (el_streq(action, "list")) return el_index_show_all(wish);
+    if (el_streq(action, "stats")) return el_index_show(wish);
     if (el_streq(action, "delete"))
         return wish->id_count || wish->filter ? delete_documents(wish) : delete_index(wish);
     if (el_streq(action, "export")) return el_index_export(wish);

@@ -55,6 +55,9 @@ int el_index_check_columns(const struct el_index_wish *wish, const struct el_npy
 // Joins the parts.
 int el_index_merge_parts(const struct el_index_wish *wish);
 
+int el_index_make(const struct el_config *config, const struct el_index_wish *wish);
+int el_index_show(const struct el_index_wish *wish);
+int el_index_show_all(const struct el_index_wish *wish);
 // Files and folders into the index; *ret_failed: some file could not be read, which was told.
 int el_index_add_files(const struct el_config *config, const struct el_index_wish *wish, bool *ret_failed);
 // The rows of a NumPy file, as the documents FILE:ROW.
