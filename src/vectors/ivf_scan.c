@@ -9,6 +9,14 @@
 #include "vectors/blocks.h"
 #include "vectors/score.h"
 
+enum { MOST_WAITING = 8 };
+
+// A row that is to be scored for a visit.
+struct candidate {
+    int64_t row;
+    int visit;
+};
+
 // One scan of one list.
 struct scanning {
     const struct el_ivf_scan *scan;
@@ -17,6 +25,8 @@ struct scanning {
     const struct el_best *floor;
     struct el_reach_query *coded;
     struct el_best *best;
+    struct candidate waiting[MOST_WAITING]; // a ring of those that were taken and not scored
+    unsigned taken, scored;
 };
 
 // What the sum of codes, scaled, must reach, less the row's offset.
@@ -40,30 +50,40 @@ static void start_visit(const struct scanning *s, int v) {
                                           .least = least_of(s, v)};
 }
 
-// The rows of a panel that a visit's query may want: bits of `rows`.
-static void score_rows(const struct scanning *s, int v, const int64_t *numbers, unsigned rows) {
+static void score_oldest(struct scanning *s) {
+    const struct candidate *candidate = &s->waiting[s->scored++ % MOST_WAITING];
     const struct el_vector_set *set = s->scan->set;
-    const int query = s->visits[v].query;
+    const int query = s->visits[candidate->visit].query;
+    const float score = el_exact_score(set->metric, s->scan->queries + (int64_t)query * set->dim,
+                                       set->rows + candidate->row * set->dim, set->dim);
+    el_best_offer(&s->best[query], (struct el_hit){candidate->row, score});
+    s->coded[candidate->visit].least = least_of(s, candidate->visit);
+}
+
+// The rows of a panel that a visit's query may want, bits of `rows`: read ahead, and scored when some others
+// have been found. A processor reads one cold row in the time in which it reads several at once.
+static void take_rows(struct scanning *s, int v, const int64_t *numbers, unsigned rows) {
+    const struct el_vector_set *set = s->scan->set;
     for (; rows; rows &= rows - 1) {
         const int64_t row = numbers[__builtin_ctz(rows)];
         if (row < 0 || row >= s->scan->ivf->facts.rows || !el_is_allowed(set, row)) continue;
-        const float score = el_exact_score(set->metric, s->scan->queries + (int64_t)query * set->dim,
-                                           set->rows + row * set->dim, set->dim);
-        el_best_offer(&s->best[query], (struct el_hit){row, score});
+        if (s->taken - s->scored == MOST_WAITING) score_oldest(s);
+        s->waiting[s->taken++ % MOST_WAITING] = (struct candidate){row, v};
+        for (int d = 0; d < set->dim; d += EL_CACHE_LINE / (int)sizeof(float))
+            __builtin_prefetch(set->rows + row * set->dim + d);
     }
-    s->coded[v].least = least_of(s, v);
 }
 
 void el_ivf_scan_list(const struct el_ivf_scan *scan, int list, const struct el_ivf_visit *visits, int count,
                       const struct el_best *floor, const struct el_ivf_scratch *scratch,
                       struct el_best *best) {
     const struct el_ivf *ivf = scan->ivf;
-    const struct scanning s = {.scan = scan,
-                               .list = &ivf->entries[list],
-                               .visits = visits,
-                               .floor = floor,
-                               .coded = scratch->coded,
-                               .best = best};
+    struct scanning s = {.scan = scan,
+                         .list = &ivf->entries[list],
+                         .visits = visits,
+                         .floor = floor,
+                         .coded = scratch->coded,
+                         .best = best};
     const int64_t end = s.list->first_panel + el_reach_panels(s.list->rows);
     for (int v = 0; v < count; v++)
         start_visit(&s, v);
@@ -73,6 +93,8 @@ void el_ivf_scan_list(const struct el_ivf_scan *scan, int list, const struct el_
             .codes = el_ivf_panel(ivf, p), .scales = ivf->scales + first, .offsets = ivf->offsets + first};
         scan->reach->find(&panel, ivf->units, s.coded, count, scratch->reached);
         for (int v = 0; v < count; v++)
-            if (scratch->reached[v]) score_rows(&s, v, ivf->numbers + first, scratch->reached[v]);
+            if (scratch->reached[v]) take_rows(&s, v, ivf->numbers + first, scratch->reached[v]);
     }
+    while (s.scored < s.taken)
+        score_oldest(&s);
 }

@@ -23,6 +23,8 @@ enum {
 struct visits {
     int64_t *starts;             // [lists + 1]
     struct el_ivf_visit *visits; // by list
+    int *lists;                  // [list_count]: those that somebody looks at
+    int list_count;
 };
 
 // Up to MOST_QUERIES queries.
@@ -85,8 +87,11 @@ static void group_visits(struct search *search, int first, int end) {
     for (int q = 0; q < search->count; q++)
         for (int i = first; i < end; i++)
             starts[search->lists[(int64_t)q * search->probes + i].row + 1]++;
-    for (int l = 0; l < lists; l++)
+    search->visits.list_count = 0;
+    for (int l = 0; l < lists; l++) {
+        if (starts[l + 1]) search->visits.lists[search->visits.list_count++] = l;
         starts[l + 1] += starts[l];
+    }
     for (int q = 0; q < search->count; q++)
         for (int i = first; i < end; i++) {
             const struct el_hit *list = &search->lists[(int64_t)q * search->probes + i];
@@ -98,10 +103,10 @@ static void group_visits(struct search *search, int first, int end) {
 
 // ---- passes ----
 
-static void visit_list(void *context, int list, int worker) {
+static void visit_list(void *context, int task, int worker) {
     const struct search *search = context;
+    const int list = search->visits.lists[task];
     const int64_t first = search->visits.starts[list], count = search->visits.starts[list + 1] - first;
-    if (count == 0) return;
     // In the first pass a query is in one list, so no two threads have it.
     struct el_best *best =
         search->is_first ? search->nearest : search->best + (int64_t)worker * search->count;
@@ -130,7 +135,7 @@ static void pass(struct search *search, int first, int end, struct el_team *team
     if (first == end) return;
     search->is_first = first == 0;
     group_visits(search, first, end);
-    el_team_run(team, search->scan.ivf->facts.lists, visit_list, search);
+    el_team_run(team, search->visits.list_count, visit_list, search);
 }
 
 // ---- one chunk of queries ----
@@ -160,11 +165,11 @@ static int prepare_queries(struct search *search, struct el_arena *arena) {
 
 static int prepare_visits(struct search *search, struct el_arena *arena) {
     const size_t count = (size_t)search->count, threads = (size_t)search->threads;
-    const size_t visits = count * (size_t)search->probes;
+    const size_t visits = count * (size_t)search->probes, lists = (size_t)search->scan.ivf->facts.lists;
     EL_TRY(el_arena_alloc(arena, visits, sizeof *search->lists, &search->lists));
     EL_TRY(el_arena_alloc(arena, visits, sizeof *search->visits.visits, &search->visits.visits));
-    EL_TRY(el_arena_alloc(arena, (size_t)search->scan.ivf->facts.lists + 1, sizeof *search->visits.starts,
-                          &search->visits.starts));
+    EL_TRY(el_arena_alloc(arena, lists + 1, sizeof *search->visits.starts, &search->visits.starts));
+    EL_TRY(el_arena_alloc(arena, lists, sizeof *search->visits.lists, &search->visits.lists));
     EL_TRY(el_best_alloc(arena, search->count, search->k, &search->nearest));
     EL_TRY(el_best_alloc(arena, (int64_t)search->count * search->threads, search->k, &search->best));
     EL_TRY(el_arena_alloc(arena, threads, sizeof *search->scratch, &search->scratch));
