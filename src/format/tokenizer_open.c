@@ -11,8 +11,13 @@
 
 enum { FILE_LIMIT = 256 << 20, CONFIG_LIMIT = 16 << 20 }; // bytes
 
-int el_tokenizer_new(struct el_tokenizer **ret_tokenizer) {
-    el_auto(el_tokenizer_close_p) struct el_tokenizer *t = NULL;
+static void close_p(struct el_tokenizer **tokenizer) {
+    el_tokenizer_close(*tokenizer);
+}
+
+// Zeroed parts that can be added to.
+static int new_tokenizer(struct el_tokenizer **ret_tokenizer) {
+    el_auto(close_p) struct el_tokenizer *t = NULL;
     EL_TRY(el_zalloc(1, sizeof *t, &t));
     EL_TRY(el_wordpiece_init(&t->words));
     EL_TRY(el_added_set_init(&t->raw));
@@ -30,10 +35,6 @@ void el_tokenizer_close(struct el_tokenizer *tokenizer) {
     el_wordpiece_done(&tokenizer->words);
     el_bert_text_done(&tokenizer->text);
     el_free(tokenizer);
-}
-
-void el_tokenizer_close_p(struct el_tokenizer **tokenizer) {
-    el_tokenizer_close(*tokenizer);
 }
 
 // Puts a token into the set it is sought by. In Hugging Face two tokens of one normal form are drawn by lot.
@@ -78,8 +79,8 @@ int el_tokenizer_add_token(struct el_tokenizer *t, const char *what, const json_
 
 int el_tokenizer_parse(const char *what, const char *text, size_t length,
                        struct el_tokenizer **ret_tokenizer) {
-    el_auto(el_tokenizer_close_p) struct el_tokenizer *t = NULL;
-    EL_TRY(el_tokenizer_new(&t));
+    el_auto(close_p) struct el_tokenizer *t = NULL;
+    EL_TRY(new_tokenizer(&t));
     EL_TRY(el_tokenizer_read_json(t, what, text, length));
     *ret_tokenizer = el_steal(t);
     return 0;
@@ -87,10 +88,10 @@ int el_tokenizer_parse(const char *what, const char *text, size_t length,
 
 int el_tokenizer_parse_vocab(const char *what, const char *text, size_t length, const char *config,
                              size_t config_length, struct el_tokenizer **ret_tokenizer) {
-    el_auto(el_tokenizer_close_p) struct el_tokenizer *t = NULL;
+    el_auto(close_p) struct el_tokenizer *t = NULL;
     el_auto_json json_t *root = NULL;
     if (config) EL_TRY(el_big_json_parse("tokenizer_config.json", config, config_length, &root));
-    EL_TRY(el_tokenizer_new(&t));
+    EL_TRY(new_tokenizer(&t));
     EL_TRY(el_tokenizer_read_vocab(t, what, text, length, root));
     *ret_tokenizer = el_steal(t);
     return 0;
@@ -140,9 +141,9 @@ static int check_beside(const char *dir, const json_t *config, const struct el_t
 }
 
 int el_tokenizer_open(const char *dir, struct el_tokenizer **ret_tokenizer) {
-    el_auto(el_tokenizer_close_p) struct el_tokenizer *t = NULL;
+    el_auto(close_p) struct el_tokenizer *t = NULL;
     el_auto_json json_t *config = NULL;
-    EL_TRY(el_tokenizer_new(&t));
+    EL_TRY(new_tokenizer(&t));
     EL_TRY(parse_if_there(dir, "tokenizer_config.json", &config));
     EL_TRY(open_file(dir, config, t));
     EL_TRY(check_beside(dir, config, t));

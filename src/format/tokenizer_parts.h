@@ -29,10 +29,6 @@ struct el_tokenizer {
     int32_t max_added_id;
 };
 
-// Zeroed parts that can be added to. EL_ENOMEM.
-int el_tokenizer_new(struct el_tokenizer **ret_tokenizer);
-void el_tokenizer_close_p(struct el_tokenizer **tokenizer);
-
 // Adds an added token as tokenizer.json describes it ("content", "normalized" and so on; "id" does not count,
 // as in Hugging Face: the vocabulary's id, or else the next free one). The vocabulary and the text rules are
 // complete before. EL_EFORMAT, EL_EUNSUPPORTED, EL_ENOMEM.

@@ -349,7 +349,8 @@ static int put_devices(struct el_str *str, const struct el_server *server) {
     return el_device_metrics_write(server->manager, &view, str);
 }
 
-int el_metrics_write(struct el_server *server, struct el_str *str) {
+// All of it in Prometheus' text format.
+static int write_all(struct el_server *server, struct el_str *str) {
     const struct el_metrics *metrics = &server->metrics;
     el_auto(readings_done) struct readings readings = {0};
     EL_TRY(read_models(&server->roster, &readings));
@@ -371,6 +372,6 @@ int el_metrics_write(struct el_server *server, struct el_str *str) {
 void el_handle_metrics(struct el_exchange *exchange) {
     exchange->reply.status = 200;
     exchange->reply.media_type = EL_MEDIA_METRICS;
-    int status = el_metrics_write(exchange->server, &exchange->reply.body);
+    int status = write_all(exchange->server, &exchange->reply.body);
     if (status < 0) el_fault_from_status(&exchange->fault, status, NULL);
 }

@@ -26,8 +26,6 @@ struct el_metrics {
 void el_metrics_init(struct el_metrics *metrics);
 // Counts an exchange whose reply is made.
 void el_metrics_count(struct el_metrics *metrics, const struct el_exchange *exchange);
-// Appends all of it in Prometheus' text format. EL_ENOMEM.
-int el_metrics_write(struct el_server *server, struct el_str *str);
 
 // What stands before the samples of a metric: its help and its type ("counter"). EL_ENOMEM.
 int el_metrics_put_head(struct el_str *str, const char *name, const char *type, const char *help);

@@ -34,8 +34,6 @@ bool el_chunk_blank(char c);
 // The first byte at or behind `at`, before `end`, that is no blank; *ret_lines counts the newlines before it.
 size_t el_chunk_skip(const struct el_text *text, size_t at, size_t end, int *ret_lines);
 
-// Adds text[begin .. end) as a piece, in halves of halves when it is too long for a chunk.
-int el_pieces_add(struct el_pieces *pieces, size_t begin, size_t end, enum el_piece_rank rank);
 // Cuts text[begin .. end) as the rules say; by markdown as by paragraph, but for fenced code.
 int el_pieces_cut(struct el_pieces *pieces, size_t begin, size_t end);
 

@@ -41,14 +41,15 @@ static size_t middle(const struct el_text *text, size_t begin, size_t end) {
     return before > begin ? before : behind;
 }
 
-int el_pieces_add(struct el_pieces *pieces, size_t begin, size_t end, enum el_piece_rank rank) {
+// Adds text[begin .. end) as a piece, in halves of halves when it is too long for a chunk.
+static int add_piece(struct el_pieces *pieces, size_t begin, size_t end, enum el_piece_rank rank) {
     const struct el_text part = {pieces->text->data + begin, end - begin};
     struct el_piece piece = {.begin = begin, .end = end, .rank = rank};
     EL_TRY(pieces->rules->count(pieces->rules->context, &part, &piece.tokens));
     const size_t cut = piece.tokens > pieces->rules->tokens ? middle(pieces->text, begin, end) : end;
     if (begin < cut && cut < end) {
-        EL_TRY(el_pieces_add(pieces, begin, cut, rank));
-        return el_pieces_add(pieces, cut, end, EL_PIECE_GOES_ON);
+        EL_TRY(add_piece(pieces, begin, cut, rank));
+        return add_piece(pieces, cut, end, EL_PIECE_GOES_ON);
     }
     EL_TRY(el_grow(&pieces->list, sizeof *pieces->list, pieces->count, &pieces->capacity));
     pieces->list[pieces->count++] = piece;
@@ -95,10 +96,10 @@ static int cut_fence(struct el_pieces *pieces, size_t begin, size_t end) {
     const struct el_text part = {pieces->text->data + begin, end - begin};
     int64_t tokens;
     EL_TRY(pieces->rules->count(pieces->rules->context, &part, &tokens));
-    if (tokens <= pieces->rules->tokens) return el_pieces_add(pieces, begin, end, EL_PIECE_OPENS);
+    if (tokens <= pieces->rules->tokens) return add_piece(pieces, begin, end, EL_PIECE_OPENS);
     for (size_t at = begin; at < end;) {
         const size_t next = el_line_end(pieces->text, at, end);
-        EL_TRY(el_pieces_add(pieces, at, next, at == begin ? EL_PIECE_OPENS : EL_PIECE_GOES_ON));
+        EL_TRY(add_piece(pieces, at, next, at == begin ? EL_PIECE_OPENS : EL_PIECE_GOES_ON));
         at = next;
     }
     return 0;
@@ -138,7 +139,7 @@ static int cut_pieces(struct el_pieces *pieces, size_t begin, size_t end,
         const size_t next = el_chunk_skip(text, stop, end, &lines);
         lines += text->data[stop - 1] == '\n';
         const enum el_piece_rank rank = opens && has_paragraphs ? EL_PIECE_OPENS : EL_PIECE_GOES_ON;
-        EL_TRY(is_fence ? cut_fence(pieces, at, next) : el_pieces_add(pieces, at, next, rank));
+        EL_TRY(is_fence ? cut_fence(pieces, at, next) : add_piece(pieces, at, next, rank));
         opens = lines > 1 || is_fence;
         at = next;
     }
@@ -165,7 +166,7 @@ static int cut_code(struct el_pieces *pieces, size_t begin, size_t end) {
         size_t next = el_line_end(text, at, end);
         for (is_behind_empty = false; is_empty_line(text, next, end); is_behind_empty = true)
             next = el_line_end(text, next, end);
-        EL_TRY(el_pieces_add(pieces, at, next, rank));
+        EL_TRY(add_piece(pieces, at, next, rank));
         at = next;
     }
     return 0;
