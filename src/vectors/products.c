@@ -10,6 +10,7 @@
 
 enum {
     FEW_QUERIES = 16, // up to here, packing them as floats costs more than it gains
+    ENCODE_COST = 10, // products in floats that making bytes of a row takes as long as (measured: 9 to 10)
     LEAST_SHARE = 4,  // of the rows, or so many times less, must be allowed for their bytes to be read
 };
 
@@ -51,7 +52,7 @@ static bool suits_kept_bytes(const struct el_vector_set *set) {
 static int try_bytes(struct el_products *products, struct el_arena *arena) {
     const struct el_vector_set *set = products->set;
     const bool kept = suits_kept_bytes(set);
-    if (!kept && (set->only_floats || products->count <= FEW_QUERIES || set->dim > EL_CODES_MOST_DIM))
+    if (!kept && (set->only_floats || products->count <= ENCODE_COST || set->dim > EL_CODES_MOST_DIM))
         return 0;
     const int suit = measure_errors(products, arena);
     if (suit <= 0) return suit;

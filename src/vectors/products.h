@@ -3,8 +3,8 @@
 //
 // Floats: a few queries by inner products that stream the rows, many as the packed weights of a linear layer.
 // Bytes, a quarter of the work, where the instruction set has products of bytes for so many queries: those
-// that a set keeps (codes.h) or, for many queries, made of each block as it comes. Making them costs as much
-// as the products of about ten queries in floats, so with more than FEW_QUERIES it pays.
+// that a set keeps (codes.h) or made of each block as it comes, for more queries than have their products in
+// floats while bytes are made.
 #ifndef EL_VECTORS_PRODUCTS_H
 #define EL_VECTORS_PRODUCTS_H
 
