@@ -158,8 +158,8 @@ static void int8_spreads_what_is_not_finite(void **state) {
     }
 }
 
-// Sums of products of bytes, exact on every filling, for as many columns as it takes. The largest weight is 127, so
-// the scale is 1.
+// Sums of products of bytes, exact on every filling, for as many columns as it takes. The largest weight is
+// 127, so the scale is 1.
 static void check_bytes(const struct el_ops *ops, int64_t rows, int64_t depth, int64_t columns) {
     enum { MOST_ROWS = 70, MOST_DEPTH = 400, MOST_COLUMNS = 70 };
     static uint8_t in[MOST_ROWS * MOST_DEPTH];
