@@ -19,12 +19,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "device/device.h"
 #include "vectors/exact.h"
 
 struct el_ivf_options {
     int lists; // 0: by the number of rows
     uint64_t seed;
-    struct el_team *team; // or NULL
+    struct el_team *team;     // or NULL
+    struct el_device *device; // finds nearest centroids; NULL, or if it fails: the processor
 };
 
 // Writes lists of the set's rows to `path`, beside it and then in its place: the first EL_IVF_UNIT * n rows,

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "vectors/assigner.h"
 #include "vectors/ivf_file.h"
 #include "vectors/ivf_recall.h"
 #include "vectors/kmeans.h"
@@ -80,8 +81,10 @@ static void find_origin(const struct building *building, const int64_t *numbers,
 }
 
 static int train(struct building *building) {
-    struct el_row_source source = {
-        .rows = building->set->rows, .dim = building->set->dim, .origin = building->origin};
+    struct el_row_source source = {.rows = building->set->rows,
+                                   .dim = building->set->dim,
+                                   .origin = building->origin,
+                                   .device = building->options->device};
     const int lists = building->ivf.facts.lists;
     int64_t *numbers el_auto_free = NULL;
     EL_TRY(draw_trained(building, &numbers, &source.count));
@@ -98,13 +101,19 @@ static int train(struct building *building) {
 
 static int part_rows(struct building *building) {
     const struct el_ivf_facts *facts = &building->ivf.facts;
-    const struct el_row_source source = {
-        .rows = building->set->rows, .dim = facts->dim, .origin = building->origin, .count = facts->rows};
+    const struct el_row_source source = {.rows = building->set->rows,
+                                         .dim = facts->dim,
+                                         .origin = building->origin,
+                                         .count = facts->rows,
+                                         .device = building->options->device};
+    struct el_assigner *assigner;
     EL_TRY(el_alloc((size_t)facts->rows, sizeof *building->list_of, &building->list_of));
     EL_TRY(el_alloc((size_t)facts->rows, sizeof *building->order, &building->order));
     EL_TRY(el_alloc((size_t)facts->lists + 1, sizeof *building->starts, &building->starts));
-    EL_TRY(el_partition_assign(&source, building->centroids, facts->lists, building->options->team,
-                               building->list_of));
+    EL_TRY(el_assigner_open(&source, building->options->team, &assigner));
+    const int status = el_assigner_assign(assigner, building->centroids, facts->lists, building->list_of);
+    el_assigner_close(assigner);
+    EL_TRY(status);
     el_partition_group(building->list_of, facts->rows, facts->lists, building->starts, building->order);
     return 0;
 }

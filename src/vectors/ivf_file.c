@@ -60,7 +60,7 @@ void el_ivf_place(struct el_ivf *ivf, const struct el_ivf_layout *layout, uint8_
 // ---- the centroids ----
 
 int el_ivf_pack(struct el_ivf *ivf) {
-    return el_partition_pack(ivf->centroids, ivf->facts.lists, ivf->facts.dim, ivf->facts.metric,
+    return el_partition_pack(NULL, ivf->centroids, ivf->facts.lists, ivf->facts.dim, ivf->facts.metric,
                              &ivf->packed);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "vectors/assigner.h"
 
 int64_t el_draw(uint64_t *state, int64_t limit) {
     uint64_t z = *state += 0x9e3779b97f4a7c15;
@@ -17,6 +18,7 @@ int64_t el_draw(uint64_t *state, int64_t limit) {
 
 struct kmeans {
     const struct el_row_source *source;
+    struct el_assigner *assigner;
     int lists;
     int32_t *list_of; // [count]
     int64_t *starts;  // [lists + 1]
@@ -25,19 +27,13 @@ struct kmeans {
     double *sums;     // [threads][dim]
 };
 
-static void put_row(const struct el_row_source *source, int64_t i, float *ret_row) {
-    const float *row = el_source_row(source, i);
-    for (int d = 0; d < source->dim; d++)
-        ret_row[d] = row[d] - source->origin[d];
-}
-
 // One row of each of as many runs of rows as there are lists.
 static void draw_centroids(struct kmeans *kmeans, uint64_t seed) {
     const int64_t count = kmeans->source->count;
     for (int64_t l = 0; l < kmeans->lists; l++) {
         const int64_t first = count * l / kmeans->lists, end = count * (l + 1) / kmeans->lists;
-        put_row(kmeans->source, first + el_draw(&seed, end - first),
-                kmeans->centroids + l * kmeans->source->dim);
+        el_source_gather(kmeans->source, first + el_draw(&seed, end - first), 1,
+                         kmeans->centroids + l * kmeans->source->dim);
     }
 }
 
@@ -79,7 +75,7 @@ static void fill_empty(struct kmeans *kmeans, int64_t *sizes) {
 }
 
 static int iterate(struct kmeans *kmeans, int64_t *sizes, struct el_team *team) {
-    EL_TRY(el_partition_assign(kmeans->source, kmeans->centroids, kmeans->lists, team, kmeans->list_of));
+    EL_TRY(el_assigner_assign(kmeans->assigner, kmeans->centroids, kmeans->lists, kmeans->list_of));
     el_partition_group(kmeans->list_of, kmeans->source->count, kmeans->lists, kmeans->starts, kmeans->order);
     el_team_run(team, kmeans->lists, move_centroid, kmeans);
     for (int l = 0; l < kmeans->lists; l++)
@@ -105,7 +101,10 @@ int el_kmeans(const struct el_row_source *source, int lists, int iterations, uin
     kmeans.order = order;
     kmeans.sums = sums;
     draw_centroids(&kmeans, seed);
-    for (int i = 0; i < iterations; i++)
-        EL_TRY(iterate(&kmeans, sizes, team));
-    return 0;
+    EL_TRY(el_assigner_open(source, team, &kmeans.assigner));
+    int status = 0;
+    for (int i = 0; i < iterations && status == 0; i++)
+        status = iterate(&kmeans, sizes, team);
+    el_assigner_close(kmeans.assigner);
+    return status;
 }

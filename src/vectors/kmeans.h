@@ -8,7 +8,8 @@
 #include "vectors/partition.h"
 
 // Centroids of `lists` <= source->count lists, [lists][dim]. The same rows, lists and seed give the same
-// centroids, for any number of threads. Centroids whose list ran empty take half of the largest. EL_ENOMEM.
+// centroids, for any number of threads, on the processor; on source->device those that its rounding gives
+// (assigner.h). Centroids whose list ran empty take half of the largest. EL_ENOMEM.
 int el_kmeans(const struct el_row_source *source, int lists, int iterations, uint64_t seed,
               struct el_team *team, float *ret_centroids);
 

@@ -13,17 +13,17 @@
 
 enum { CACHED_BYTES = 384 << 10, LEAST_ROWS = 32, LANES = 8 };
 
-int el_partition_pack(const float *centroids, int lists, int dim, enum el_metric metric,
-                      struct el_linear **ret_packed) {
-    struct el_target target = {.precision = EL_PRECISION_FP32};
+int el_partition_pack(const struct el_target *target, const float *centroids, int lists, int dim,
+                      enum el_metric metric, struct el_linear **ret_packed) {
+    struct el_target processor = {.precision = EL_PRECISION_FP32};
     float *biases el_auto_free = NULL;
-    EL_TRY(el_ops_find(NULL, &target.ops));
+    EL_TRY(el_ops_find(NULL, &processor.ops));
     EL_TRY(el_zalloc((size_t)lists, sizeof *biases, &biases));
     for (int64_t l = 0; l < lists && metric == EL_METRIC_L2; l++)
         biases[l] = -el_exact_score(EL_METRIC_IP, centroids + l * dim, centroids + l * dim, dim) / 2;
     const struct el_tensor weights = el_tensor_2d(EL_F32, (void *)(uintptr_t)centroids, lists, dim);
     const struct el_tensor bias = el_tensor_1d(EL_F32, biases, lists);
-    return el_linear_open(&target, &weights, &bias, ret_packed);
+    return el_linear_open(target ? target : &processor, &weights, &bias, ret_packed);
 }
 
 struct worker {
@@ -64,7 +64,7 @@ static int32_t place_of_largest(const float *scores, int count) {
     return 0;
 }
 
-static void gather(const struct el_row_source *source, int64_t first, int64_t count, float *ret_rows) {
+void el_source_gather(const struct el_row_source *source, int64_t first, int64_t count, float *ret_rows) {
     for (int64_t i = 0; i < count; i++) {
         const float *row = el_source_row(source, first + i);
         for (int d = 0; d < source->dim; d++)
@@ -79,7 +79,7 @@ static void assign_block(void *context, int task, int number) {
     const int64_t first = task * assigning->most_rows;
     const int64_t count = EL_MIN(assigning->most_rows, source->count - first);
     if (worker->status < 0) return;
-    gather(source, first, count, worker->rows);
+    el_source_gather(source, first, count, worker->rows);
     const struct el_tensor rows = el_tensor_2d(EL_F32, worker->rows, count, source->dim);
     struct el_tensor scores = el_tensor_2d(EL_F32, worker->scores, count, assigning->lists);
     worker->status =
@@ -107,7 +107,7 @@ static int start_workers(struct assigning *assigning, int threads, struct el_are
 static int assign(struct assigning *assigning, const float *centroids, struct el_team *team,
                   struct el_arena *arena) {
     const int threads = el_team_size(team);
-    EL_TRY(el_partition_pack(centroids, assigning->lists, assigning->source->dim, EL_METRIC_L2,
+    EL_TRY(el_partition_pack(NULL, centroids, assigning->lists, assigning->source->dim, EL_METRIC_L2,
                              &assigning->centroids));
     EL_TRY(start_workers(assigning, threads, arena));
     const int64_t blocks = el_divide_up(assigning->source->count, assigning->most_rows);

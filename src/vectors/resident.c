@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "device/pool.h"
 #include "ops/ops.h"
 #include "vectors/best.h"
 #include "vectors/blocks.h"
@@ -102,6 +103,12 @@ void el_resident_close(struct el_resident *resident) {
         el_linear_close(resident->parts[i].rows);
     el_free(resident->parts);
     el_free(resident);
+}
+
+uint64_t el_resident_room(struct el_device *device) {
+    struct el_pool_stats stats;
+    el_pool_stats(device->pool, &stats);
+    return (stats.budget - EL_MIN(stats.allocated, stats.budget)) / 2;
 }
 
 size_t el_resident_bytes(const struct el_resident *resident) {

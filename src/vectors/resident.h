@@ -21,6 +21,10 @@ int el_resident_open(struct el_device *device, const struct el_vector_set *set,
 void el_resident_close(struct el_resident *resident);
 size_t el_resident_bytes(const struct el_resident *resident); // of the device's memory
 
+// Bytes that vectors may take of a device: half of what is free, so that models and what a search takes have
+// the rest.
+uint64_t el_resident_room(struct el_device *device);
+
 // As el_search_exact; one caller at a time. `set` has the rows that were copied, wherever they lie now. The
 // team serves the queries that the processor has to search. EL_ELOST: the device is gone, its rows with it;
 // el_search_exact still answers.

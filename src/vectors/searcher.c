@@ -84,12 +84,9 @@ struct el_searcher_stats el_searcher_stats(const struct el_searcher *searcher) {
 
 // ---- copies on devices ----
 
-// Half of what is free is left to models and to what a search takes.
 static int check_room(struct el_device *device, const struct el_vector_set *part) {
-    struct el_pool_stats stats;
-    el_pool_stats(device->pool, &stats);
     const uint64_t wanted = (uint64_t)part->count * ((uint64_t)part->dim + 1) * sizeof(float);
-    const uint64_t room = (stats.budget - EL_MIN(stats.allocated, stats.budget)) / 2;
+    const uint64_t room = el_resident_room(device);
     if (wanted <= room) return 0;
     return el_fail(EL_ENOMEM, "%s has room for %" PRIu64 " MB of vectors, not for %" PRIu64, device->id,
                    room >> 20, wanted >> 20);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A device that fails under an exact search, on the fake CUDA driver: its error is told, nothing is left
-// behind, and the processor still finds the lists. Each program runs in a process of its own (fake_run.h).
+// A device that fails under an exact search or while it trains inverted lists, on the fake CUDA driver: its
+// error is told, nothing is left behind, and the processor still finds the lists. Each program runs in a
+// process of its own (fake_run.h).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,9 +9,12 @@
 // cmocka.h wants the four above
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "fake/fake_run.h"
+#include "vectors/ivf.h"
 #include "vectors/resident.h"
 #include "vectors/searcher.h"
 
@@ -76,6 +80,50 @@ static void an_index_is_searched_on_what_is_left(void **state) {
     }
 }
 
+// Inverted lists that are trained on a device, whatever it fails at: all rows are in them.
+static int train_lists(void) {
+    enum { LISTS = 12 };
+    static float rows[ROWS * DIM];
+    static struct el_hit hits[QUERIES * K], want[QUERIES * K];
+    char path[] = "/tmp/eleanor-faults-XXXXXX";
+    struct el_device *device = NULL;
+    struct el_ivf *ivf = NULL;
+    const int fd = mkstemp(path);
+    RUN_CHECK(fd >= 0);
+    close(fd);
+    for (int i = 0; i < ROWS * DIM; i++)
+        rows[i] = (float)(i * 7919 % 1009) * 0.01f;
+    const struct el_vector_set set = {.dim = DIM, .metric = EL_METRIC_L2, .count = ROWS, .rows = rows};
+    RUN_CHECK(el_search_exact(&set, rows, QUERIES, K, NULL, want) == 0);
+    const int opened = el_device_open("cuda", 0, NULL, &device);
+    const struct el_ivf_options options = {.lists = LISTS, .device = device};
+    RUN_CHECK(el_ivf_build(path, &set, 1, &options) == 0);
+    RUN_CHECK(el_ivf_open(path, &ivf) == 0);
+    RUN_CHECK(el_ivf_search(ivf, &set, rows, QUERIES, K, LISTS, NULL, hits) == 0);
+    for (int i = 0; i < QUERIES * K; i++)
+        RUN_CHECK(hits[i].row == want[i].row && hits[i].score == want[i].score);
+    el_ivf_close(ivf);
+    unlink(path);
+    const bool lost = opened == 0 && atomic_load(&device->lost);
+    el_device_close(device);
+    return run_exit_code(opened < 0 ? opened : lost ? EL_ELOST : 0);
+}
+
+static void lists_are_trained_whatever_fails(void **state) {
+    (void)state;
+    static const char *const calls[] = {"copy", "launch", "sync"};
+    static const int after[] = {1, 2, 3, 10, 20};
+    assert_int_equal(run_on_fake(&(struct fake_run){0}, train_lists, NULL), 0);
+    assert_int_equal(run_on_fake(&(struct fake_run){.fail = "0:alloc:2:oom"}, train_lists, NULL), 0);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        for (size_t n = 0; n < sizeof after / sizeof *after; n++) {
+            char fail[64];
+            snprintf(fail, sizeof fail, "0:%s:%d:lost", calls[i], after[n]);
+            const int code = run_on_fake(&(struct fake_run){.fail = fail}, train_lists, NULL);
+            if (code != run_exit_code(EL_ELOST)) fail_msg("%s: exit code %d", fail, code);
+        }
+}
+
 // The N-th call of a kind fails, for every N until a search does without it.
 static void fail_every(const char *call, const char *outcome, int status) {
     int failures = 0;
@@ -110,6 +158,7 @@ int main(void) {
         cmocka_unit_test(it_may_be_out_of_memory),
         cmocka_unit_test(it_may_be_lost_at_any_call),
         cmocka_unit_test(an_index_is_searched_on_what_is_left),
+        cmocka_unit_test(lists_are_trained_whatever_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
