@@ -79,6 +79,10 @@ void el_index_close(struct el_index *index) {
     if (index) index->store->close(index);
 }
 
+void el_index_use_devices(struct el_index *index, struct el_manager *manager) {
+    index->manager = manager;
+}
+
 const struct el_vector_facts *el_index_facts(const struct el_index *index) {
     return &index->facts;
 }

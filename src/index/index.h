@@ -27,6 +27,7 @@
 enum { EL_INDEX_ID_SIZE = 4096 }; // bytes of a document's id, at most
 
 struct el_index;
+struct el_manager;
 struct el_searcher;
 
 // "ip", "cosine", "l2"; EL_EINVAL says what there is.
@@ -45,6 +46,10 @@ void el_index_close(struct el_index *index);
 int el_index_create_part(const char *folder, const struct el_index *whole);
 // Removes the folder. EL_ENOENT, EL_EBUSY, EL_EIO; what is no index is left alone: EL_EFORMAT.
 int el_index_delete(const char *folder);
+
+// The first GPU of the manager, where it has one, finds the nearest centroids when inverted lists are made.
+// The manager is borrowed until the close; NULL: the processor does.
+void el_index_use_devices(struct el_index *index, struct el_manager *manager);
 
 const struct el_vector_facts *el_index_facts(const struct el_index *index);
 // "flat", "ivf"; EL_EINVAL says what there is.

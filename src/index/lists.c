@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "index/embedded.h"
 #include "index/folder.h"
 #include "vectors/searcher.h"
@@ -95,6 +96,18 @@ int el_lists_search(struct el_embedded *index, const struct el_vector_set *set,
 
 // ---- making ----
 
+// The first GPU; NULL where there is none, or it can't be had.
+static struct el_device *acquire_gpu(struct el_manager *manager) {
+    struct el_device *device = NULL;
+    for (int i = 0; manager && i < el_manager_count(manager) && !device; i++) {
+        const struct el_candidate *candidate = el_manager_candidate(manager, i);
+        if (el_streq(candidate->kind, "cpu")) continue;
+        if (el_manager_acquire(manager, candidate->id, &device) < 0)
+            el_debug("inverted lists are made without %s: %s", candidate->id, el_error_detail());
+    }
+    return device;
+}
+
 static int make(struct el_embedded *index, const char *path) {
     const struct el_vector_set set = {.dim = index->base.facts.dim,
                                       .metric = index->base.facts.metric,
@@ -102,7 +115,9 @@ static int make(struct el_embedded *index, const char *path) {
                                       .rows = el_vector_file_rows(index->file)};
     struct el_ivf_options options = {.seed = SEED};
     EL_TRY(el_team_open(el_cpu_count(), false, &options.team));
+    options.device = acquire_gpu(index->base.manager);
     const int status = el_ivf_build(path, &set, el_vector_file_id(index->file), &options);
+    el_device_close(options.device);
     el_team_close(options.team);
     return status < 0 ? status : el_sync_folder(index->folder);
 }

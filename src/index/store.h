@@ -56,7 +56,8 @@ struct el_index {
     const char *place; // folder or URL, for messages
     bool writable;
     struct el_vector_facts facts;
-    struct el_siphash_key key; // of the contents' hashes
+    struct el_siphash_key key;  // of the contents' hashes
+    struct el_manager *manager; // el_index_use_devices
 };
 
 // A vector as it is kept and searched: for cosine, of length 1. What is wrong with one that can't be, or

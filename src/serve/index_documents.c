@@ -18,6 +18,7 @@ static void write_to_index(struct el_exchange *exchange,
     int status = el_indexes_begin(exchange, &name);
     if (status == 0) {
         status = el_search_open(exchange->server->indexes.root, name, true, &index);
+        if (status == 0) el_index_use_devices(index, exchange->server->manager);
         status = status < 0 ? el_indexes_fail_named(exchange, status) : work(exchange, index, name);
     }
     el_index_close(index);

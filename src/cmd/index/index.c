@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
+#include "device/trace.h"
+#include "serve/device_settings.h"
 #include "store/store.h"
 
 enum { MOST_TOP = 10000, DEFAULT_MAX_FILE = 16 << 20, MOST_WORKERS = 64 };
@@ -36,13 +38,30 @@ static int delete_index(const struct el_index_wish *wish) {
     return 0;
 }
 
-// `compact` and `verify`: work on an open index, then its figures.
-static int work_on(const struct el_index_wish *wish, bool writable, int (*work)(struct el_index *index)) {
+static int verify(const struct el_index_wish *wish) {
     struct el_index *index = NULL;
-    EL_TRY(el_search_open(wish->root, wish->name, writable, &index));
-    int status = work(index);
+    EL_TRY(el_search_open(wish->root, wish->name, false, &index));
+    int status = el_index_verify(index);
     el_index_close(index);
     return status < 0 ? el_fail_in(status, "index %s", wish->name) : el_index_show(wish);
+}
+
+// On a GPU where one is named, as `query --vectors`.
+static int compact(const struct el_config *config, const struct el_index_wish *wish) {
+    struct el_trace *trace = NULL;
+    struct el_manager *manager = NULL;
+    struct el_index *index = NULL;
+    int status = el_streq(config->device, "auto") ? 0 : el_devices_open(config, &trace, &manager);
+    if (status == 0) status = el_search_open(wish->root, wish->name, true, &index);
+    if (status == 0) {
+        el_index_use_devices(index, manager);
+        status = el_index_compact(index);
+        if (status < 0) el_fail_in(status, "index %s", wish->name);
+    }
+    el_index_close(index);
+    el_manager_close(manager);
+    el_trace_close(trace);
+    return status < 0 ? status : el_index_show(wish);
 }
 
 // ---- arguments ----
@@ -82,8 +101,8 @@ static int work(const struct el_config *config, const struct el_index_wish *wish
     if (el_streq(action, "delete"))
         return wish->id_count || wish->filter ? delete_documents(wish) : delete_index(wish);
     if (el_streq(action, "export")) return el_index_export(wish);
-    if (el_streq(action, "compact")) return work_on(wish, true, el_index_compact);
-    return work_on(wish, false, el_index_verify);
+    if (el_streq(action, "compact")) return compact(config, wish);
+    return verify(wish);
 }
 
 static int check_action(const char *action) {
@@ -216,7 +235,8 @@ const struct el_verb el_verb_index = {
         "                           --format npy -o IDS.npy [--scores SCORES.npy] writes NumPy arrays\n"
         "index list, index stats NAME, index delete NAME [--document ID]... [--filter JSON]\n"
         "index compact NAME         frees the room of what was replaced or deleted; makes the lists of ivf "
-        "anew\n"
+        "anew,\n"
+        "                           with the help of a GPU that --device names\n"
         "index export NAME          -o FILE: FILE.npy and FILE.jsonl, which --vectors and --lines take back\n"
         "index verify NAME          holds every vector against its checksum\n"
         "\n"
