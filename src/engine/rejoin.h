@@ -29,9 +29,9 @@ int el_rejoin_start(struct el_rejoin *rejoin);
 void el_rejoin_stop(struct el_rejoin *rejoin); // waits for the probe or the join that is under way
 void el_rejoin_close(struct el_rejoin *rejoin);
 
-// The member is out; returns in how many ns it is tried. Any thread, also before `join` has returned that let
+// Member i is out; returns in how many ns it is tried. Any thread, also before `join` has returned that let
 // it in.
-uint64_t el_rejoin_out(struct el_rejoin *rejoin, int member);
+uint64_t el_rejoin_out(struct el_rejoin *rejoin, int i);
 
 struct el_rejoin_state {
     bool out;
@@ -40,6 +40,6 @@ struct el_rejoin_state {
     uint64_t next_ns;  // of el_now_ns: when it is tried next
     char problem[192]; // why the last try failed; "" where none did
 };
-void el_rejoin_state(struct el_rejoin *rejoin, int member, struct el_rejoin_state *ret_state); // any thread
+void el_rejoin_state(struct el_rejoin *rejoin, int i, struct el_rejoin_state *ret_state); // any thread
 
 #endif
