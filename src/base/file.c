@@ -140,6 +140,12 @@ int el_path_join(const char *dir, const char *name, char **ret_path) {
     return 0;
 }
 
+const char *el_path_below(const char *path, const char *folder) {
+    const size_t length = strlen(folder) - el_ends_with(folder, "/"); // that of the root
+    if (strncmp(path, folder, length) != 0 || (path[length] && path[length] != '/')) return NULL;
+    return path + length + (path[length] == '/');
+}
+
 int el_mkdirs(const char *path) {
     el_auto_free char *copy = NULL;
     int status = el_strdup(path, &copy);

@@ -38,6 +38,8 @@ void el_fd_close(int *fd);
 bool el_path_exists(const char *path);
 // "dir/name" (no doubled slash) as a new string.
 int el_path_join(const char *dir, const char *name, char **ret_path);
+// The rest of the path behind the folder and a slash, "" for the folder itself; NULL when it is not below.
+const char *el_path_below(const char *path, const char *folder);
 // mkdir -p, mode 0755.
 int el_mkdirs(const char *path);
 

@@ -74,6 +74,25 @@ void el_free(void *p) {
     free(p);
 }
 
+int el_mem_check(size_t size) {
+    enum { BLOCK = 1 << 14 };
+    void **blocks = NULL; // each holds the next
+    int status = 0;
+    for (size_t had = 0; status == 0 && had < size; had += BLOCK) {
+        void **block = NULL;
+        status = el_alloc(1, BLOCK, &block);
+        if (status < 0) break;
+        *block = blocks;
+        blocks = block;
+    }
+    while (blocks) {
+        void **next = *blocks;
+        el_free(blocks);
+        blocks = next;
+    }
+    return status;
+}
+
 void el_free_p(void *p_to_pointer) {
     void *p;
     memcpy(&p, p_to_pointer, sizeof p);

@@ -21,6 +21,9 @@ int el_realloc(void *p, size_t count, size_t size);
 // one more: doubled when it is full. EL_ENOMEM changes nothing.
 int el_grow(void *p, size_t size, size_t count, size_t *capacity);
 void el_free(void *p);
+// EL_ENOMEM unless so many bytes could be had just now, in small blocks: to be asked before a library is
+// called that ends the process when it has no memory.
+int el_mem_check(size_t size);
 
 // Says that memory of el_alloc_aligned, not used yet, will be read from front to back, often: on huge pages
 // the processor looks up 512 times fewer addresses and fetches farther ahead. Advice only.

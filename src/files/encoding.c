@@ -131,11 +131,19 @@ static void free_detector(uchardet_t *detector) {
     if (*detector) uchardet_delete(*detector);
 }
 
+// It is C++: its `new` ends the process when there is no memory, and it copies each piece that it is given.
 static int convert_detected(const struct bytes *bytes, struct el_str *text) {
-    enum { ENOUGH = 1 << 18 }; // bytes that it looks at
+    enum {
+        ENOUGH = 1 << 18,
+        PIECE = 1 << 14,
+        MEMORY = 1 << 16
+    }; // bytes that it looks at; uses: 10 KB, a piece
+    EL_TRY(el_mem_check(MEMORY));
     el_auto(free_detector) uchardet_t detector = uchardet_new();
     if (!detector) return el_fail(EL_ENOMEM, "no memory to guess an encoding");
-    uchardet_handle_data(detector, (const char *)bytes->data, EL_MIN(bytes->size, (size_t)ENOUGH));
+    const size_t end = EL_MIN(bytes->size, (size_t)ENOUGH);
+    for (size_t at = 0; at < end; at += PIECE)
+        uchardet_handle_data(detector, (const char *)bytes->data + at, EL_MIN(end - at, (size_t)PIECE));
     uchardet_data_end(detector);
     const char *found = uchardet_get_charset(detector);
     int status = *found ? convert(bytes, found, text) : EL_EINVAL;

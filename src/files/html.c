@@ -210,23 +210,36 @@ static void tidy(struct el_str *title) {
     if (title->data) title->data[length] = '\0';
 }
 
-int el_html_text(const char *bytes, size_t size, struct el_str *text, struct el_str *title) {
+// Where memory is short the parser would go on, at worst for ever, if it were not stopped.
+static void on_error(void *page, const xmlError *error) {
+    if (error->code == XML_ERR_NO_MEMORY) keep(page, el_fail(EL_ENOMEM, "no memory to read HTML"));
+}
+
+static void parse(struct page *page, const char *bytes, size_t size) {
     enum { PIECE = 1 << 16 };
+    htmlCtxtUseOptions(page->parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
+                                         HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
+    for (size_t at = 0; at < size && page->status == 0; at += PIECE)
+        htmlParseChunk(page->parser, bytes + at, (int)EL_MIN(size - at, (size_t)PIECE), 0);
+    if (page->status == 0) htmlParseChunk(page->parser, NULL, 0, 1);
+}
+
+int el_html_text(const char *bytes, size_t size, struct el_str *text, struct el_str *title) {
     struct page page = {.text = text, .title = title};
     htmlSAXHandler handler = {
         .startElement = on_start, .endElement = on_end, .characters = on_text, .cdataBlock = on_text};
     handler.ignorableWhitespace = on_text;
+    xmlSetStructuredErrorFunc(&page, (xmlStructuredErrorFunc)on_error); // of this thread
     page.parser = htmlCreatePushParserCtxt(&handler, &page, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
-    if (!page.parser) return el_fail(EL_ENOMEM, "no memory to read HTML");
-    htmlCtxtUseOptions(page.parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
-                                        HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
-    for (size_t at = 0; at < size && page.status == 0; at += PIECE)
-        htmlParseChunk(page.parser, bytes + at, (int)EL_MIN(size - at, (size_t)PIECE), 0);
-    if (page.status == 0) htmlParseChunk(page.parser, NULL, 0, 1);
-    const bool is_short = page.parser->errNo == XML_ERR_NO_MEMORY;
+    if (page.parser)
+        parse(&page, bytes, size);
+    else
+        keep(&page, el_fail(EL_ENOMEM, "no memory to read HTML"));
     htmlFreeParserCtxt(page.parser);
+    xmlSetStructuredErrorFunc(NULL, NULL);
+    xmlResetLastError();
     tidy(title);
-    return is_short ? el_fail(EL_ENOMEM, "no memory to read HTML") : page.status;
+    return page.status;
 }
 
 // ---- signs ----

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "files/glob.h"
@@ -18,7 +19,7 @@ struct rule {
 };
 
 struct el_ignore {
-    char *folder; // "" for the root
+    char *folder;
     const struct el_ignore *above;
     struct rule *rules;
     size_t count, capacity;
@@ -74,7 +75,7 @@ int el_ignore_parse(const char *text, size_t length, const char *folder, const s
                     struct el_ignore **ret_rules) {
     el_auto(free_p) struct el_ignore *rules = NULL;
     EL_TRY(el_zalloc(1, sizeof *rules, &rules));
-    EL_TRY(el_strdup(el_streq(folder, "/") ? "" : folder, &rules->folder));
+    EL_TRY(el_strdup(folder, &rules->folder));
     rules->above = above;
     if (length) EL_TRY(add_rules(rules, text, length));
     *ret_rules = el_steal(rules);
@@ -92,16 +93,9 @@ void el_ignore_free(struct el_ignore *rules) {
 
 // ---- judging ----
 
-// The path from the rules' folder on; NULL when it is not below.
-static const char *below(const struct el_ignore *rules, const char *path) {
-    const size_t length = strlen(rules->folder);
-    if (strncmp(path, rules->folder, length) != 0 || path[length] != '/') return NULL;
-    return path + length + 1;
-}
-
 enum el_ignore_verdict el_ignore_judge(const struct el_ignore *rules, const char *path, bool is_folder) {
     for (; rules; rules = rules->above) {
-        const char *rest = below(rules, path);
+        const char *rest = el_path_below(path, rules->folder);
         if (!rest || !*rest) continue;
         const char *name = strrchr(rest, '/');
         for (size_t i = rules->count; i-- > 0;) {

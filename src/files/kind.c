@@ -41,7 +41,6 @@ enum el_file_kind el_file_kind(const char *name, const char *bytes, size_t size)
     const size_t length = el_unpacked_name(base);
     const char *dot = memrchr(base, '.', length);
     for (int i = 0; dot && i < EL_KIND_COUNT; i++)
-        if (i != EL_KIND_PDF && is_listed(kinds[i].ends, dot, length - (size_t)(dot - base)))
-            return (enum el_file_kind)i;
+        if (is_listed(kinds[i].ends, dot, length - (size_t)(dot - base))) return (enum el_file_kind)i;
     return size >= 2 && memcmp(bytes, "#!", 2) == 0 ? EL_KIND_CODE : EL_KIND_TEXT;
 }

@@ -41,15 +41,19 @@ static void free_reader(struct archive **reader) {
     archive_read_free(*reader);
 }
 
+// Of a decoder that had no memory, libarchive may say no more than that it failed.
 static int fail_reader(struct archive *reader) {
+    enum { DECODER = 8 << 20 }; // bytes that one needs: bzip2 up to 4 MB, zstd mostly 8 MiB at most
     const char *reason = archive_error_string(reader);
-    if (archive_errno(reader) == ENOMEM) return el_fail(EL_ENOMEM, "no memory to unpack");
+    if (archive_errno(reader) == ENOMEM || el_mem_check(DECODER) < 0)
+        return el_fail(EL_ENOMEM, "no memory to unpack");
     return el_fail(EL_EFORMAT, "damaged: %s", reason ? reason : "its packing is none that is known");
 }
 
 int el_unpack(const void *bytes, size_t size, size_t limit, struct el_str *text) {
-    enum { BLOCK = 65536 };
+    enum { BLOCK = 65536, MEMORY = 1 << 18 }; // that libarchive needs itself; it ends the process without
     struct archive_entry *entry;
+    EL_TRY(el_mem_check(MEMORY));
     el_auto(free_reader) struct archive *reader = archive_read_new();
     if (!reader) return el_fail(EL_ENOMEM, "no memory to unpack");
     archive_read_support_filter_gzip(reader);

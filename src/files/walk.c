@@ -217,11 +217,8 @@ const struct el_file *el_walk_find(const struct el_walk *walk, const char *path)
 }
 
 bool el_walk_covers(const struct el_walk *walk, const char *path) {
-    for (size_t i = 0; i < walk->root_count; i++) {
-        const char *root = walk->roots[i];
-        const size_t length = el_streq(root, "/") ? 0 : strlen(root);
-        if (strncmp(path, root, length) == 0 && (!path[length] || path[length] == '/')) return true;
-    }
+    for (size_t i = 0; i < walk->root_count; i++)
+        if (el_path_below(path, walk->roots[i])) return true;
     return false;
 }
 

@@ -41,19 +41,25 @@ static size_t middle(const struct el_text *text, size_t begin, size_t end) {
     return before > begin ? before : behind;
 }
 
+static int count_tokens(const struct el_pieces *pieces, struct el_piece *piece) {
+    const struct el_text part = {pieces->text->data + piece->begin, piece->end - piece->begin};
+    return pieces->rules->count(pieces->rules->context, &part, &piece->tokens);
+}
+
+static int append(struct el_pieces *pieces, const struct el_piece *piece) {
+    EL_TRY(el_grow(&pieces->list, sizeof *pieces->list, pieces->count, &pieces->capacity));
+    pieces->list[pieces->count++] = *piece;
+    return 0;
+}
+
 // Adds text[begin .. end) as a piece, in halves of halves when it is too long for a chunk.
 static int add_piece(struct el_pieces *pieces, size_t begin, size_t end, enum el_piece_rank rank) {
-    const struct el_text part = {pieces->text->data + begin, end - begin};
     struct el_piece piece = {.begin = begin, .end = end, .rank = rank};
-    EL_TRY(pieces->rules->count(pieces->rules->context, &part, &piece.tokens));
+    EL_TRY(count_tokens(pieces, &piece));
     const size_t cut = piece.tokens > pieces->rules->tokens ? middle(pieces->text, begin, end) : end;
-    if (begin < cut && cut < end) {
-        EL_TRY(add_piece(pieces, begin, cut, rank));
-        return add_piece(pieces, cut, end, EL_PIECE_GOES_ON);
-    }
-    EL_TRY(el_grow(&pieces->list, sizeof *pieces->list, pieces->count, &pieces->capacity));
-    pieces->list[pieces->count++] = piece;
-    return 0;
+    if (cut == begin || cut == end) return append(pieces, &piece);
+    EL_TRY(add_piece(pieces, begin, cut, rank));
+    return add_piece(pieces, cut, end, EL_PIECE_GOES_ON);
 }
 
 // ---- fenced code ----
@@ -93,10 +99,9 @@ size_t el_fence_skip(const struct el_text *text, size_t at, size_t end) {
 
 // Whole when it fits in a chunk, else line by line.
 static int cut_fence(struct el_pieces *pieces, size_t begin, size_t end) {
-    const struct el_text part = {pieces->text->data + begin, end - begin};
-    int64_t tokens;
-    EL_TRY(pieces->rules->count(pieces->rules->context, &part, &tokens));
-    if (tokens <= pieces->rules->tokens) return add_piece(pieces, begin, end, EL_PIECE_OPENS);
+    struct el_piece whole = {.begin = begin, .end = end, .rank = EL_PIECE_OPENS};
+    EL_TRY(count_tokens(pieces, &whole));
+    if (whole.tokens <= pieces->rules->tokens) return append(pieces, &whole);
     for (size_t at = begin; at < end;) {
         const size_t next = el_line_end(pieces->text, at, end);
         EL_TRY(add_piece(pieces, at, next, at == begin ? EL_PIECE_OPENS : EL_PIECE_GOES_ON));

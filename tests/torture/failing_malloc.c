@@ -15,7 +15,7 @@ void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *p);
 
 static atomic_long countdown; // 0: not failing
-static atomic_bool stays, tripped;
+static atomic_bool stays, tripped, spares_libraries;
 static atomic_long live, calls;
 
 void failing_malloc_set(long nth, bool and_after) {
@@ -37,7 +37,15 @@ long failing_malloc_calls(void) {
     return calls;
 }
 
-static bool must_fail(void) {
+void failing_malloc_spare_libraries(bool spare) {
+    spares_libraries = spare;
+}
+
+extern const char __executable_start, etext; // the linker's: the program's own code
+
+static bool must_fail(const void *caller) {
+    const char *code = caller;
+    if (spares_libraries && (code < &__executable_start || code >= &etext)) return false;
     calls++;
     long left = countdown;
     while (left > 0 && !(left == 1 && stays)) {
@@ -57,29 +65,30 @@ static void *counted(void *p) {
 }
 
 void *malloc(size_t size) {
-    return must_fail() ? NULL : counted(__libc_malloc(size));
+    return must_fail(__builtin_return_address(0)) ? NULL : counted(__libc_malloc(size));
 }
 
 void *calloc(size_t count, size_t size) {
-    return must_fail() ? NULL : counted(__libc_calloc(count, size));
+    return must_fail(__builtin_return_address(0)) ? NULL : counted(__libc_calloc(count, size));
 }
 
 void *realloc(void *p, size_t size) {
-    if (must_fail()) return NULL;
+    if (must_fail(__builtin_return_address(0))) return NULL;
     void *moved = __libc_realloc(p, size);
     return p ? moved : counted(moved);
 }
 
 void *aligned_alloc(size_t alignment, size_t size) {
-    return must_fail() ? NULL : counted(__libc_memalign(alignment, size));
+    return must_fail(__builtin_return_address(0)) ? NULL : counted(__libc_memalign(alignment, size));
 }
 
 void *memalign(size_t alignment, size_t size) {
-    return aligned_alloc(alignment, size);
+    return must_fail(__builtin_return_address(0)) ? NULL : counted(__libc_memalign(alignment, size));
 }
 
 int posix_memalign(void **p, size_t alignment, size_t size) {
-    void *fresh = aligned_alloc(alignment, size);
+    if (must_fail(__builtin_return_address(0))) return ENOMEM;
+    void *fresh = counted(__libc_memalign(alignment, size));
     if (!fresh) return ENOMEM;
     *p = fresh;
     return 0;

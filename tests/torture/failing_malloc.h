@@ -8,6 +8,8 @@
 
 // nth 1 is the next; 0 ends the failing.
 void failing_malloc_set(long nth, bool and_after);
+// From now on what shared libraries ask for themselves is not counted and does not fail; or does again.
+void failing_malloc_spare_libraries(bool spare);
 // Whether one has failed since the last set.
 bool failing_malloc_tripped(void);
 // Allocations that were not freed, of the whole process.

@@ -188,6 +188,17 @@ static void nearest_name(void **state) {
     assert_false(el_equal_constant_time("abc", 3, "ab", 2));
 }
 
+static void paths_lie_below(void **state) {
+    (void)state;
+    assert_string_equal(el_path_below("/a/b/c", "/a"), "b/c");
+    assert_string_equal(el_path_below("/a", "/a"), "");
+    assert_string_equal(el_path_below("/a/b", "/"), "a/b");
+    assert_string_equal(el_path_below("/", "/"), "");
+    assert_null(el_path_below("/ab", "/a")); // only the name's beginning is the same
+    assert_null(el_path_below("/a", "/a/b"));
+    assert_null(el_path_below("/b/a", "/a"));
+}
+
 static void files_appear_whole(void **state) {
     (void)state;
     char dir[] = "/tmp/eleanor-base-XXXXXX";
@@ -268,6 +279,7 @@ int main(void) {
         cmocka_unit_test(json_text_is_escaped),
         cmocka_unit_test(floats_read_back),
         cmocka_unit_test(nearest_name),
+        cmocka_unit_test(paths_lie_below),
         cmocka_unit_test(files_appear_whole),
         cmocka_unit_test(json_errors_name_the_place),
         cmocka_unit_test(libraries_load_whole_or_not),
