@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// POST /v1/indexes/{name}/query. While a search runs others come, and many are searched together in little
-// more time than one: so the thread that searches takes all queries that wait, and those that ask the same
-// index alike become one query.
+// POST /v1/indexes/{name}/query. While a search runs others come, and many are searched together in much less
+// time than one after the other: so the thread that searches takes all queries that wait, and those that ask
+// the same index alike become one query.
 #include <string.h>
 
 #include "base/arena.h"
@@ -23,6 +23,7 @@ enum {
 struct asked {
     struct el_exchange *exchange; // NULL: it was answered
     char *name;                   // of its index
+    int dim;                      // of that
     struct el_embedder *embedder; // of its texts, or NULL
     struct el_query_body body;
 };
@@ -163,16 +164,41 @@ static void search_group(const struct opened *opened, const struct group *group)
 
 // ---- a round ----
 
+// Of what is asked now; search_index sees to it that it still holds then.
 static int read_body(struct asked *asked, const struct el_index *index) {
     struct el_exchange *exchange = asked->exchange;
-    const char *bytes = el_exchange_body(exchange);
+    const char *bytes = exchange->body.data ? exchange->body.data : "";
+    asked->dim = el_index_facts(index)->dim;
     EL_TRY(el_query_body_parse(bytes, exchange->body.length, (size_t)exchange->server->config->max_inputs,
-                               el_index_facts(index)->dim, &asked->body, &exchange->fault));
+                               asked->dim, &asked->body, &exchange->fault));
     return el_search_embeds(&asked->body.query) ? el_indexes_embedder(exchange, index, &asked->embedder) : 0;
 }
 
+static int read_request(struct asked *asked) {
+    struct el_index *index;
+    EL_TRY(el_indexes_begin(asked->exchange, &asked->name));
+    const int status = el_open_indexes_find(&asked->exchange->server->indexes, asked->name, &index, NULL);
+    return status < 0 ? el_indexes_fail_named(asked->exchange, status) : read_body(asked, index);
+}
+
+// All that waits, and what comes while that is read: so those who were just answered are there again.
+static void take(struct round *round, struct el_exchange *exchange, el_clerk_job *job) {
+    while (exchange) {
+        struct asked *asked = &round->asked[round->count++];
+        asked->exchange = exchange;
+        if (read_request(asked) < 0) answer(asked, EL_EINVAL);
+        exchange = round->count < MOST_WAITING ? el_clerk_next(&round->server->index_reader, job) : NULL;
+    }
+}
+
+static int check_dim(const struct asked *asked, const struct el_index *index) {
+    if (asked->dim == el_index_facts(index)->dim) return 0;
+    return el_fault_set(&asked->exchange->fault, EL_FAULT_INDEX_BUSY, "name",
+                        "index %s was replaced by another while the query waited; try again", asked->name);
+}
+
 // The request at `first` and all behind it of the same index.
-static void answer_index(struct round *round, size_t first) {
+static void search_index(struct round *round, size_t first) {
     struct el_open_indexes *indexes = &round->server->indexes;
     const char *name = round->asked[first].name;
     struct opened opened;
@@ -185,24 +211,13 @@ static void answer_index(struct round *round, size_t first) {
     }
     for (size_t i = first; i < round->count; i++) {
         struct asked *asked = &round->asked[i];
-        if (is_of(asked, name) && read_body(asked, opened.index) < 0) answer(asked, EL_EINVAL);
+        if (is_of(asked, name) && check_dim(asked, opened.index) < 0) answer(asked, EL_EINVAL);
     }
     for (size_t i = first; i < round->count; i++) {
         if (!is_of(&round->asked[i], name)) continue;
         gather(round, i, &group);
         search_group(&opened, &group);
     }
-}
-
-static void answer_round(struct round *round) {
-    for (size_t i = 0; i < round->count; i++) {
-        struct asked *asked = &round->asked[i];
-        if (el_indexes_begin(asked->exchange, &asked->name) < 0) answer(asked, EL_EINVAL);
-    }
-    for (size_t i = 0; i < round->count; i++)
-        if (round->asked[i].exchange) answer_index(round, i);
-    for (size_t i = 0; i < round->count; i++)
-        el_free(round->asked[i].name);
 }
 
 static void query_job(struct el_exchange *exchange) {
@@ -214,10 +229,11 @@ static void query_job(struct el_exchange *exchange) {
         return;
     }
     round->server = server;
-    for (; exchange;
-         exchange = round->count < MOST_WAITING ? el_clerk_next(&server->index_reader, query_job) : NULL)
-        round->asked[round->count++].exchange = exchange;
-    answer_round(round);
+    take(round, exchange, query_job);
+    for (size_t i = 0; i < round->count; i++)
+        if (round->asked[i].exchange) search_index(round, i);
+    for (size_t i = 0; i < round->count; i++)
+        el_free(round->asked[i].name);
 }
 
 void el_handle_query_index(struct el_exchange *exchange) {
