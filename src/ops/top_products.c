@@ -5,7 +5,10 @@
 #include "base/mem.h"
 #include "ops/filling.h"
 
-enum { MOST_SCORES = 1 << 24 }; // at a time: 64 MiB
+enum {
+    MOST_SCORES = 1 << 24, // at a time: 64 MiB, or those of STEP rows
+    STEP = 128, // rows, of whatever width: what begins behind so many is aligned to EL_DEVICE_ALIGN
+};
 
 static int multiply_and_select(struct el_exec *exec, const struct el_tensor *in,
                                const struct el_linear *weights, struct el_tensor *values,
@@ -21,7 +24,7 @@ static int multiply_and_select(struct el_exec *exec, const struct el_tensor *in,
 
 int el_top_products_plain(struct el_exec *exec, const struct el_tensor *in, const struct el_linear *weights,
                           struct el_tensor *values, struct el_tensor *places) {
-    const int64_t step = EL_MAX(MOST_SCORES / EL_MAX(weights->columns, 1), 1);
+    const int64_t step = EL_MAX(MOST_SCORES / EL_MAX(weights->columns, 1) / STEP * STEP, STEP);
     for (int64_t first = 0; first < in->dim[0]; first += step) {
         const int64_t count = EL_MIN(step, in->dim[0] - first);
         const struct el_tensor part = el_tensor_rows(in, first, count);

@@ -137,8 +137,9 @@ struct chunk {
     struct el_resident *resident;
     const float *queries; // [count][dim]
     int count, k;
-    int64_t wanted; // candidates of a part
-    float *values;  // [parts][count][wanted]
+    int64_t wanted; // candidates of a query in a part
+    int64_t apart;  // elements from one part's candidates to the next one's: kernels' arguments are aligned
+    float *values;  // [parts][apart], of which [count][wanted] are used
     int32_t *places;
     struct progress *progress; // [count]
 };
@@ -147,13 +148,14 @@ struct chunk {
 static int find_candidates(struct chunk *chunk, const struct el_tensor *queries) {
     const struct el_resident *resident = chunk->resident;
     struct el_exec *exec = &chunk->resident->exec;
-    const int64_t lists = (int64_t)resident->part_count * chunk->count;
     struct el_tensor values, places;
-    EL_TRY(el_exec_alloc(exec, EL_F32, lists, chunk->wanted, &values));
-    EL_TRY(el_exec_alloc(exec, EL_I32, lists, chunk->wanted, &places));
+    EL_TRY(el_exec_alloc(exec, EL_F32, resident->part_count, chunk->apart, &values));
+    EL_TRY(el_exec_alloc(exec, EL_I32, resident->part_count, chunk->apart, &places));
     for (int i = 0; i < resident->part_count; i++) {
-        struct el_tensor own_values = el_tensor_rows(&values, (int64_t)i * chunk->count, chunk->count);
-        struct el_tensor own_places = el_tensor_rows(&places, (int64_t)i * chunk->count, chunk->count);
+        struct el_tensor own_values =
+            el_tensor_2d(EL_F32, el_tensor_rows(&values, i, 1).data, chunk->count, chunk->wanted);
+        struct el_tensor own_places =
+            el_tensor_2d(EL_I32, el_tensor_rows(&places, i, 1).data, chunk->count, chunk->wanted);
         const struct el_linear *rows = resident->parts[i].rows;
         if (chunk->count <= FEW_QUERIES)
             EL_TRY(exec->ops->top_products_few(exec, queries, rows, &own_values, &own_places));
@@ -196,7 +198,7 @@ static void offer(const struct chunk *chunk, int query, int64_t row) {
 // Offers the candidates of a part, best first, until none can belong to the list.
 static void take_part(const struct chunk *chunk, int query, int number) {
     const struct part *part = &chunk->resident->parts[number];
-    const int64_t at = ((int64_t)number * chunk->count + query) * chunk->wanted;
+    const int64_t at = number * chunk->apart + query * chunk->wanted;
     const int64_t count = EL_MIN(chunk->wanted, part->count);
     const float *values = chunk->values + at;
     const int32_t *places = chunk->places + at;
@@ -240,10 +242,10 @@ static int tell(struct chunk *chunk, struct el_team *team, struct el_hit *hits) 
 static int open_chunk(struct chunk *chunk, struct el_arena *arena) {
     const struct el_vector_set *set = &chunk->resident->set;
     const size_t count = (size_t)chunk->count, kept = (size_t)EL_MIN(chunk->k, set->count);
-    const size_t lists = count * (size_t)chunk->resident->part_count, wanted = (size_t)chunk->wanted;
+    const size_t parts = (size_t)chunk->resident->part_count, apart = (size_t)chunk->apart;
     struct el_hit *hits;
-    EL_TRY(el_arena_alloc(arena, lists * wanted, sizeof *chunk->values, &chunk->values));
-    EL_TRY(el_arena_alloc(arena, lists * wanted, sizeof *chunk->places, &chunk->places));
+    EL_TRY(el_arena_alloc(arena, parts, apart * sizeof *chunk->values, &chunk->values));
+    EL_TRY(el_arena_alloc(arena, parts, apart * sizeof *chunk->places, &chunk->places));
     EL_TRY(el_arena_alloc(arena, count, sizeof *chunk->progress, &chunk->progress));
     EL_TRY(el_arena_alloc(arena, count * kept, sizeof *hits, &hits));
     for (size_t i = 0; i < count; i++)
@@ -278,6 +280,8 @@ int el_resident_search(struct el_resident *resident, const struct el_vector_set 
             .k = k,
             .wanted = EL_MIN((int64_t)k + SPARE, MOST_WANTED),
         };
+        chunk.apart =
+            (int64_t)(el_buffer_bytes((size_t)(chunk.count * chunk.wanted) * sizeof(float)) / sizeof(float));
         EL_TRY(search_chunk(&chunk, team, ret_hits + (int64_t)first * k));
     }
     return 0;

@@ -19,7 +19,7 @@
 #include "vectors/assigner.h"
 #include "vectors/ivf.h"
 
-enum { SKIPPED = 77, LISTS = 70, ROWS = 600, DIM = 16, QUERIES = 200, K = 10 };
+enum { SKIPPED = 77, LISTS = 70, ROWS = 260, DIM = 16, QUERIES = 200, K = 10 };
 
 static struct el_device *device;
 

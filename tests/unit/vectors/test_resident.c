@@ -75,7 +75,7 @@ static void parts_are_merged(void **state) {
                                     .metric = EL_METRIC_L2,
                                     .rows = (1 << 18) + 3,
                                     .dim = 3,
-                                    .queries = 2,
+                                    .queries = 1,
                                     .k = 10});
 }
 

@@ -82,8 +82,8 @@ static void an_index_is_searched_on_what_is_left(void **state) {
 
 // Inverted lists that are trained on a device, whatever it fails at: all rows are in them.
 static int train_lists(void) {
-    enum { LISTS = 12 };
-    static float rows[ROWS * DIM];
+    enum { LISTS = 6, FEW = 192 };
+    static float rows[FEW * DIM];
     static struct el_hit hits[QUERIES * K], want[QUERIES * K];
     char path[] = "/tmp/eleanor-faults-XXXXXX";
     struct el_device *device = NULL;
@@ -91,9 +91,9 @@ static int train_lists(void) {
     const int fd = mkstemp(path);
     RUN_CHECK(fd >= 0);
     close(fd);
-    for (int i = 0; i < ROWS * DIM; i++)
+    for (int i = 0; i < FEW * DIM; i++)
         rows[i] = (float)(i * 7919 % 1009) * 0.01f;
-    const struct el_vector_set set = {.dim = DIM, .metric = EL_METRIC_L2, .count = ROWS, .rows = rows};
+    const struct el_vector_set set = {.dim = DIM, .metric = EL_METRIC_L2, .count = FEW, .rows = rows};
     RUN_CHECK(el_search_exact(&set, rows, QUERIES, K, NULL, want) == 0);
     const int opened = el_device_open("cuda", 0, NULL, &device);
     const struct el_ivf_options options = {.lists = LISTS, .device = device};
@@ -112,7 +112,7 @@ static int train_lists(void) {
 static void lists_are_trained_whatever_fails(void **state) {
     (void)state;
     static const char *const calls[] = {"copy", "launch", "sync"};
-    static const int after[] = {1, 2, 3, 10, 20};
+    static const int after[] = {1, 20};
     assert_int_equal(run_on_fake(&(struct fake_run){0}, train_lists, NULL), 0);
     assert_int_equal(run_on_fake(&(struct fake_run){.fail = "0:alloc:2:oom"}, train_lists, NULL), 0);
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
