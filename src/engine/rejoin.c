@@ -64,15 +64,14 @@ static int call_unlocked(struct el_rejoin *rejoin, int (*call)(void *context, in
     return status;
 }
 
-// It counts as in from here on, since it may be out again before `join` returns.
+// It counts as in from here on, since before `join` returns it may work, or be out again.
 static void join(struct el_rejoin *rejoin, struct member *member) {
     const uint64_t joined_before = member->joined_ns;
     member->state.out = false;
+    member->state.rejoins++;
     member->joined_ns = el_now_ns();
-    if (call_unlocked(rejoin, rejoin->options.join, member) == 0) {
-        member->state.rejoins++;
-        return;
-    }
+    if (call_unlocked(rejoin, rejoin->options.join, member) == 0) return;
+    member->state.rejoins--;
     member->state.out = true;
     member->joined_ns = joined_before;
     set_back(rejoin, member, el_error_detail());
